@@ -1,0 +1,86 @@
+/* base: what every room may lean on: checked sizes, a bounded cursor, clocks, the log.
+ * Errors are in <moed/error.h>. Nothing here allocates. */
+#ifndef MOED_BASE_H
+#define MOED_BASE_H
+
+#include <moed/error.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MOED_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* ---- checked arithmetic: true and *out on success, false if it would wrap ---- */
+static inline bool moed_mul(uint64_t a, uint64_t b, uint64_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+static inline bool moed_add(uint64_t a, uint64_t b, uint64_t *out)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
+
+/* Rounds up to a multiple of `to`, a power of two; false if it would wrap. */
+bool moed_align_up(uint64_t value, uint64_t to, uint64_t *out);
+
+/* ---- bounded cursor over bytes that are not trusted ----
+ * Reads are little-endian and never pass `end`. The first read that does not fit sets `failed`
+ * and leaves the position; every later read returns 0, so callers may check once a group. */
+struct moed_cursor {
+    const uint8_t *at, *end;
+    bool failed;
+};
+
+struct moed_cursor moed_cursor_init(const void *data, size_t size);
+size_t moed_cursor_remaining(const struct moed_cursor *c);
+uint8_t moed_cursor_u8(struct moed_cursor *c);
+uint16_t moed_cursor_u16(struct moed_cursor *c);
+uint32_t moed_cursor_u32(struct moed_cursor *c);
+uint64_t moed_cursor_u64(struct moed_cursor *c);
+float moed_cursor_f32(struct moed_cursor *c);
+double moed_cursor_f64(struct moed_cursor *c);
+/* Borrowed bytes, or NULL (and `failed`) when fewer than `size` remain. */
+const uint8_t *moed_cursor_take(struct moed_cursor *c, uint64_t size);
+
+/* ---- memory ---- */
+/* calloc with the product checked; NULL for a product that wraps. Free with free(). */
+void *moed_calloc(uint64_t count, uint64_t size);
+/* Zeroed memory aligned to 64 bytes, count × size; NULL if it wraps or there is none. free(). */
+void *moed_aligned_alloc(uint64_t count, uint64_t size);
+
+/* ---- clocks ---- */
+uint64_t moed_now_ns(void);  /* monotonic, for durations and deadlines */
+uint64_t moed_wall_ms(void); /* since 1970, for logs only */
+
+/* ---- sha256, for fingerprints (FIPS 180-4) ---- */
+struct moed_sha256 {
+    uint32_t state[8];
+    uint64_t length; /* bytes so far */
+    uint8_t block[64];
+};
+void moed_sha256_init(struct moed_sha256 *s);
+void moed_sha256_update(struct moed_sha256 *s, const void *data, size_t size);
+void moed_sha256_final(struct moed_sha256 *s, char hex[65]);
+
+/* ---- log: one line an event on stderr, written with one write(2); any thread ---- */
+enum moed_log_level { MOED_LOG_DEBUG, MOED_LOG_INFO, MOED_LOG_WARN, MOED_LOG_ERROR, MOED_LOG_OFF };
+enum moed_log_format { MOED_LOG_TEXT, MOED_LOG_JSON };
+
+/* One field of an event: exactly one of text and number counts. */
+struct moed_log_field {
+    const char *name;
+    const char *text; /* NULL: print `number` */
+    double number;
+};
+
+void moed_log_configure(enum moed_log_level level, enum moed_log_format format);
+bool moed_log_enabled(enum moed_log_level level);
+void moed_log(enum moed_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A message with fields: `message name=value …` as text, members of the object as JSON. */
+void moed_log_event(enum moed_log_level level, const char *message,
+                    const struct moed_log_field *fields, size_t n_fields);
+
+#endif

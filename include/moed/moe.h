@@ -1,0 +1,46 @@
+/* moe: routing and planning on the host. From logits to chosen experts by the layer's rule, and
+ * from chosen experts to rows grouped by expert. Pure arithmetic over the caller's memory. */
+#ifndef MOED_MOE_H
+#define MOED_MOE_H
+
+#include <moed/base.h>
+#include <moed/rule.h>
+
+/* ---- router ---- */
+#define MOED_MAX_EXPERTS 4096
+
+/* Chooses K of E experts for one row: ids[K] in descending order of selection score (ties: the
+ * lower index first), weights[K] by the rule. f32 throughout, fixed order of sums, so the same
+ * logits give the same bits everywhere. `bias` is [E] or NULL; `scratch` holds 2E floats.
+ * MOED_E_NOT_FINITE, writing nothing, if a logit is NaN or infinite. */
+int moed_route(const struct moed_router_rule *rule, const float *logits, const float *bias,
+               uint32_t experts, uint32_t used, float *scratch, int32_t *ids, float *weights);
+
+/* ---- plan: slots grouped by expert ---- */
+struct moed_plan {
+    uint32_t experts;  /* E, plus 1: the last is the shared expert */
+    uint32_t n_active; /* experts with at least one row */
+    uint32_t *active;  /* [n_active], those with most rows first, then by index */
+    uint32_t *begin;   /* [experts + 1]: expert e owns entries [begin[e], begin[e + 1]) */
+    uint32_t *row;     /* [entries] the row of each entry; ascending within an expert */
+    float *weight;     /* [entries] its router weight; 1 for the shared expert */
+    uint32_t capacity; /* entries that fit */
+};
+
+/* Storage for up to `max_entries` entries (rows × slots, plus one a row when there is a shared
+ * expert) over `experts` routed experts. */
+int moed_plan_init(struct moed_plan *plan, uint32_t experts, uint32_t max_entries);
+void moed_plan_fini(struct moed_plan *plan);
+
+/* What to plan: ids[T, slots] with -1 for no expert, weights alike, skip[T] and shared[T] as
+ * flags (NULL: none skipped; none shared). Ids must be in range: the caller has checked them. */
+struct moed_plan_input {
+    uint32_t rows, slots;
+    const int32_t *ids;
+    const float *weights;
+    const uint8_t *skip;   /* rows that take no routed expert */
+    const uint8_t *shared; /* rows that take the shared expert */
+};
+void moed_plan_build(struct moed_plan *plan, const struct moed_plan_input *input);
+
+#endif

@@ -1,0 +1,77 @@
+/* moed.h: load a mixture-of-experts model from GGUF and run its MoE layers, without the server.
+ *
+ *     struct moed *m;
+ *     struct moed_error err;
+ *     if (moed_open("model.gguf", NULL, &m, &err) != 0)
+ *         die(err.message);
+ *     moed_run(m, 0, rows, hidden, output, NULL, &err);
+ *     moed_close(m);
+ *
+ * Link with `pkg-config --cflags --libs moed`. Letters: T rows (tokens), H hidden size, E experts,
+ * K experts a row. Matrices are row-major float32. */
+#ifndef MOED_MOED_H
+#define MOED_MOED_H
+
+#include <moed/error.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MOED_API __attribute__((visibility("default")))
+#else
+#define MOED_API
+#endif
+
+struct moed; /* a loaded model */
+
+struct moed_options {    /* all zeros: defaults */
+    const char *layers;  /* "0-23,40"; NULL: all MoE layers of the file */
+    const char *backend; /* "auto", "cpu", "cuda", "reference" */
+    const char *isa;     /* NULL: the best that this CPU has */
+    uint32_t threads;    /* 0: physical cores */
+    uint32_t max_rows;   /* of one internal step; 0: 4096. Calls with more rows are cut up */
+    int map;             /* not 0: leave the weights in the file's mapping */
+};
+
+struct moed_layer_info {
+    uint32_t layer;                        /* block number, N of blk.N */
+    uint32_t hidden, experts, used, width; /* H, E, K, F */
+    uint64_t bytes;                        /* of its weights in the file */
+};
+
+/* The routing of a call: filled in where `supplied` is 0, read where it is not (an id of -1
+ * skips its slot; weights are used as they are). */
+struct moed_routing {
+    int supplied;
+    uint32_t slots; /* columns; K unless supplied */
+    int32_t *ids;   /* [T, slots] */
+    float *weights; /* [T, slots] */
+    float *logits;  /* [T, E] written unless supplied; NULL: not wanted */
+};
+
+MOED_API const char *moed_version(void);
+
+/* 0, or a negative code with the reason in *err (which may be NULL). */
+MOED_API int moed_open(const char *path, const struct moed_options *options, struct moed **out,
+                       struct moed_error *err);
+MOED_API void moed_close(struct moed *m); /* NULL is fine */
+
+MOED_API size_t moed_layer_count(const struct moed *m);
+MOED_API int moed_layer_at(const struct moed *m, size_t i, struct moed_layer_info *out);
+
+/* The layer's MoE block: output[T,H] = f(hidden[T,H]), normed rows in, no residual. `routing`
+ * may be NULL. One call at a time for each struct moed, always from the same thread for the best
+ * use of its thread team. MOED_E_NOT_SERVED, MOED_E_UNPROCESSABLE (ids), MOED_E_NOT_FINITE naming
+ * the row: then no output may be used. */
+MOED_API int moed_run(struct moed *m, uint32_t layer, size_t rows, const float *hidden,
+                      float *output, struct moed_routing *routing, struct moed_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

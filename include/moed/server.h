@@ -1,0 +1,36 @@
+/* server: sockets, HTTP, endpoints, drain. One loop thread (libuv driving libmicrohttpd) owns
+ * every connection; computing is batch's, formats are wire's. */
+#ifndef MOED_SERVER_H
+#define MOED_SERVER_H
+
+#include <moed/base.h>
+
+#define MOED_MAX_LISTEN 8
+
+struct moed_server_options {
+    const char *model_path;
+    const char *layers;                  /* NULL: all */
+    const char *name;                    /* NULL: the model's */
+    const char *listen[MOED_MAX_LISTEN]; /* "HOST:PORT", "[::1]:8080" or "unix:PATH" */
+    uint32_t n_listen;
+    const char *backend, *isa;
+    uint32_t threads, workers;
+    bool map, mlock, hugepages;
+    uint32_t max_batch_rows, max_batch_delay_us;
+    uint32_t max_queue_rows, max_queue_requests, max_connections;
+    uint32_t max_request_rows;
+    uint64_t max_body_bytes;
+    uint32_t body_timeout_ms, default_deadline_ms; /* deadline 0: none */
+    uint32_t drain_delay_ms, drain_timeout_ms;
+    bool metrics_per_expert;
+    bool progress; /* draw a bar on stderr while loading (a terminal); else log lines */
+};
+
+/* Fills in every default of API.md. */
+void moed_server_options_init(struct moed_server_options *options);
+
+/* Binds, loads the model on another thread, serves until SIGTERM or SIGINT, drains. 0 after a
+ * clean drain; otherwise a code with the reason. Call once, from the main thread. */
+int moed_server_run(const struct moed_server_options *options, struct moed_error *err);
+
+#endif
