@@ -25,7 +25,7 @@ enum moed_row_flags {
     MOED_ROW_ONLY_SHARED = 4, /* the shared expert alone */
     MOED_ROW_NORM = 8,        /* apply the layer's norm first */
     MOED_ROW_RESIDUAL = 16,   /* with NORM: add the residual by the layer's rule */
-    MOED_ROW_ROUTE_ONLY = 32  /* choose experts, compute none; output row untouched */
+    MOED_ROW_ROUTE_ONLY = 32  /* choose experts, compute none; output unspecified */
 };
 
 struct moed_batch_rows {

@@ -24,8 +24,8 @@ struct moed_job {
     float *expert_weights; /* likewise */
     float *logits;         /* [n, E] out; NULL: not wanted */
     uint64_t deadline_ns;  /* of moed_now_ns(); 0: none */
-    void (*done)(struct moed_job *job); /* once, on a worker's thread or inside submit's caller
-                                           only if submit returned 0; must not block */
+    void (*done)(struct moed_job *job); /* once, if submit returned 0: on a worker's thread or
+                                           inside submit or abort; must not block nor submit */
     void *context;                      /* the owner's */
     atomic_bool cancelled; /* set by the owner from any thread: skip what is not computed */
 
@@ -37,47 +37,59 @@ struct moed_job {
 
     /* batch's own */
     struct moed_job *next;
-    uint64_t submitted_ns;
-    uint32_t taken, finished; /* rows handed to workers; rows come back */
+    uint64_t submitted_ns, queued_ns; /* accepted; put at the end of its queue */
+    uint32_t place;                   /* of its layer in model->layers */
+    uint32_t taken, finished;         /* rows handed to workers; rows come back */
     bool queued;
 };
 
-struct moed_batcher_options {
-    uint32_t workers;            /* 0: one a NUMA node */
-    uint32_t max_batch_rows;     /* 4096; at most the backend's max_rows */
-    uint32_t max_batch_delay_us; /* 0 */
-    uint32_t max_queue_rows;     /* 16384, over all layers */
-    uint32_t max_queue_requests; /* 512 */
+struct moed_batcher_options {    /* 0: the default */
+    uint32_t workers;            /* one a NUMA node */
+    uint32_t max_batch_rows;     /* 4096 or the backend's max_rows, which it may not exceed */
+    uint32_t max_batch_delay_us; /* 0: an idle worker starts at once with what waits */
+    uint32_t max_queue_rows;     /* 16384: waiting, over all layers */
+    uint32_t max_queue_requests; /* 512: likewise */
+    bool per_expert_metrics;     /* moed_expert_rows_total{layer,expert}: E cells a layer */
 };
 
 struct moed_batcher;
 
-/* Starts the workers; `backend`, `model` and `metrics` must outlive it. */
+/* Starts the workers; `backend`, `model` and `metrics` must outlive it, and `metrics` may not be
+ * rendered once it is destroyed. MOED_E_USAGE, MOED_E_NO_MEMORY, or what a worker's workspace
+ * failed with. */
 int moed_batcher_create(const struct moed_model *model, struct moed_backend *backend,
                         struct moed_metrics *metrics, const struct moed_batcher_options *options,
                         struct moed_batcher **out, struct moed_error *err);
-/* Stops taking jobs, waits until those that are queued are done, joins the workers. */
+/* Stops taking jobs, waits until those that are queued are done, joins the workers. NULL is
+ * fine. */
 void moed_batcher_destroy(struct moed_batcher *batcher);
 
-/* 0: accepted, `done` will be called exactly once. MOED_E_QUEUE_FULL (message: found, limit),
- * MOED_E_DEADLINE (passed already), MOED_E_UNPROCESSABLE (supplied ids out of range, duplicate
- * in a row, weights not finite; slots over E), MOED_E_NOT_SERVED: not accepted, `done` not called.
- * Zero rows are accepted and done at once. Never blocks; any thread. */
+/* 0: accepted, `done` will be called exactly once. Otherwise it never is: MOED_E_QUEUE_FULL
+ * (message: found, limit), MOED_E_TOO_LARGE (no queue would hold it), MOED_E_DEADLINE (passed
+ * already), MOED_E_UNPROCESSABLE (supplied ids out of range, duplicate in a row, weights not
+ * finite; slots over E, or not K where not supplied), MOED_E_NOT_SERVED, MOED_E_DRAINING. Zero
+ * rows are accepted and done at once. Never blocks; any thread.
+ * What `done` may find in status: 0, MOED_E_NOT_FINITE (names the row of the request),
+ * MOED_E_DEADLINE, MOED_E_CANCELLED, MOED_E_INTERNAL (its batch failed), or abort's. */
 int moed_batcher_submit(struct moed_batcher *batcher, struct moed_job *job, struct moed_error *err);
-/* Whether `rows` more would be refused now: for refusing a body before it is read. */
+/* Whether `rows` more would be refused now, as submit would (and counted so): for refusing a
+ * body before it is read. */
 int moed_batcher_admits(struct moed_batcher *batcher, uint32_t rows, struct moed_error *err);
-/* Answers all that is queued and not begun with `status` (drain's end). */
+/* Answers all that waits with `status` (drain's end). A request of which a part is being computed
+ * is answered so when that part is done. */
 void moed_batcher_abort(struct moed_batcher *batcher, int status, const char *message);
-/* Rows and requests that wait or are computed. */
+/* Rows and requests that wait or are computed: those whose `done` has not returned. */
 void moed_batcher_depth(struct moed_batcher *batcher, uint32_t *rows, uint32_t *requests);
 
 /* ---- load statistics: layer × expert, since start or the last reset ---- */
 struct moed_expert_load {
-    uint64_t rows; /* rows of the layer */
-    double jain; /* Jain's fairness index of rows an expert, (Σx)² / (E Σx²); 1 when no rows */
-    double max_over_mean;
+    uint64_t rows; /* rows that experts computed; a row counts once for each of its experts
+                      below, and not at all if it was only routed or only shared */
+    double jain;   /* Jain's fairness index of rows an expert, (Σx)² / (E Σx²); 1: no rows */
+    double max_over_mean; /* of rows an expert; 1: no rows */
 };
-/* Copies a layer's counts, rows[E] and weight_mass[E] (either may be NULL); any thread. */
+/* Copies a layer's counts, rows[E] and weight_mass[E] (either may be NULL); any thread.
+ * MOED_E_NOT_SERVED. */
 int moed_batcher_expert_load(struct moed_batcher *batcher, uint32_t layer,
                              struct moed_expert_load *load, uint64_t *rows, double *weight_mass);
 void moed_batcher_reset_load(struct moed_batcher *batcher);

@@ -53,7 +53,7 @@ enum moed_status {
  * Callers own it, usually on the stack; it is only written on failure. */
 struct moed_error {
     int code;          /* 0 or MOED_E_* */
-    char message[504]; /* NUL-terminated UTF-8, no newline */
+    char message[1016]; /* NUL-terminated UTF-8, no newline */
 };
 
 struct moed_error_info {
@@ -70,7 +70,8 @@ const struct moed_error_info *moed_error_info(int code);
 int moed_fail(struct moed_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "format: " before the message that is there already: the caller's context. */
+/* Puts "format: " before the message that is there already: the caller's context. Returns
+ * err->code, so that it can end a failing function too; with NULL, MOED_E_INTERNAL. */
 int moed_error_prefix(struct moed_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/activation.h" /* struct moed_expert_rule */
+
 /* ---- router: logits -> K expert ids and weights ---- */
 enum moed_score {                     /* logits -> score */
                   MOED_SCORE_SOFTMAX, /* over all E */
@@ -37,32 +39,6 @@ struct moed_router_rule {
     float renorm_floor;
     float scale;          /* weights *= scale; 1: none */
     bool weight_on_input; /* x is multiplied by the weight before the expert, not its output */
-};
-
-/* ---- experts: x -> down(act(gate x, up x)) ---- */
-enum moed_activation {
-    MOED_ACT_SILU,         /* silu(g) u,  silu(v) = v sigmoid(v) */
-    MOED_ACT_GELU,         /* gelu(g) u,  the tanh form */
-    MOED_ACT_RELU,         /* relu(g) u */
-    MOED_ACT_RELU_SQ,      /* relu(u)^2, ungated */
-    MOED_ACT_SWIGLU_OAI,   /* g' = min(g, limit), u' = clamp(u, +-limit): g' sigmoid(alpha g') (u' +
-                              1) */
-    MOED_ACT_SITU,         /* beta tanh(g / beta) sigmoid(g) lambda tanh(u / lambda); lambda 0: u */
-    MOED_ACT_GELU_UNGATED, /* gelu(u) */
-    MOED_ACT_COUNT
-};
-enum moed_clamp {
-    MOED_CLAMP_NONE,
-    MOED_CLAMP_POST, /* u = clamp(u, +-clamp_limit), then min(act(g), clamp_limit) u */
-    MOED_CLAMP_PRE   /* u = clamp(u, +-clamp_limit), then act(min(g, clamp_limit)) u */
-};
-
-struct moed_expert_rule {
-    enum moed_activation activation;
-    float alpha, limit; /* SWIGLU_OAI */
-    float beta, lambda; /* SITU */
-    enum moed_clamp clamp;
-    float clamp_limit;
 };
 
 /* ---- block: what stands around the sum of experts ---- */

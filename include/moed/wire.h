@@ -58,6 +58,7 @@ int moed_wire_parse_json(const char *body, size_t size, const struct moed_wire_l
 struct moed_raw_params {
     struct moed_request request; /* filled as parameters come; start from moed_raw_params_init */
     bool topk, has_out_dtype;
+    uint32_t given; /* which came already: a parameter that comes twice is refused */
 };
 void moed_raw_params_init(struct moed_raw_params *params);
 int moed_raw_param(struct moed_raw_params *params, const char *name, const char *value,

@@ -1,0 +1,38 @@
+/* select: which instruction sets are built in, and the best one that this CPU has. */
+#include "cpu.h"
+#include "tables.h"
+
+#include <string.h>
+
+/* Slowest first. */
+static const struct moed_isa *const tables[] = {
+    &moed_isa_scalar,
+#if defined(__x86_64__)
+    &moed_isa_avx2,
+    &moed_isa_avx512,
+#endif
+};
+
+#define N_TABLES (sizeof tables / sizeof tables[0])
+
+const struct moed_isa *moed_isa_at(size_t i)
+{
+    return i < N_TABLES ? tables[i] : NULL;
+}
+
+const struct moed_isa *moed_isa_by_name(const char *name)
+{
+    for (size_t i = 0; i < N_TABLES; i++)
+        if (strcmp(tables[i]->name, name) == 0)
+            return tables[i];
+    return NULL;
+}
+
+const struct moed_isa *moed_isa_best(void)
+{
+    size_t i = N_TABLES;
+
+    while (i > 1 && !tables[i - 1]->supported())
+        i--;
+    return tables[i - 1];
+}

@@ -1,0 +1,11 @@
+/* tables: the instruction sets that are built in; furniture of kernels/cpu. */
+#ifndef MOED_KERNELS_CPU_TABLES_H
+#define MOED_KERNELS_CPU_TABLES_H
+
+#include "cpu.h"
+
+extern const struct moed_isa moed_isa_scalar;
+extern const struct moed_isa moed_isa_avx2;
+extern const struct moed_isa moed_isa_avx512;
+
+#endif

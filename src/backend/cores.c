@@ -1,0 +1,48 @@
+/* cores: how many physical cores this process may run on. */
+#include "cores.h"
+
+#include <sched.h>
+#include <stdio.h>
+
+#define MAX_CPUS 4096
+
+/* The lowest-numbered hardware thread of the core that `cpu` is on, from sysfs; cpu itself where
+ * that cannot be read. */
+static int first_sibling(int cpu)
+{
+    char path[96];
+    int first = cpu;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    f = fopen(path, "re");
+    if (!f)
+        return cpu;
+    if (fscanf(f, "%d", &first) != 1) /* NOLINT(cert-err34-c): the kernel wrote it */
+        first = cpu;
+    fclose(f);
+    return first;
+}
+
+uint32_t moed_physical_cores(void)
+{
+    cpu_set_t set;
+    uint32_t cores = 0;
+    bool seen[MAX_CPUS] = {false};
+
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    for (int cpu = 0; cpu < CPU_SETSIZE && cpu < MAX_CPUS; cpu++) {
+        int first;
+
+        if (!CPU_ISSET((size_t)cpu, &set))
+            continue;
+        first = first_sibling(cpu);
+        if (first < 0 || first >= MAX_CPUS || seen[first])
+            continue;
+        seen[first] = true;
+        cores++;
+    }
+    return cores > 0 ? cores : 1;
+}

@@ -1,0 +1,161 @@
+/* cpu_route: the phases before the experts: norm, router, choice, plan. */
+#include "cpu.h"
+#include "norm.h"
+#include "team.h"
+
+#include <math.h>
+#include <string.h>
+
+void cpu_norm_rows(struct pass *p)
+{
+    const struct moed_layer *spec = p->layer->spec;
+    const size_t h = spec->hidden;
+
+    if (p->x == p->hidden)
+        return;
+#pragma omp for schedule(static)
+    for (uint32_t t = 0; t < p->rows; t++) {
+        const bool norm = (row_flags(p, t) & MOED_ROW_NORM) != 0;
+
+        norm_row(norm ? spec->block.norm : MOED_NORM_NONE, p->hidden + t * h, p->layer->norm,
+                 p->layer->norm_bias, spec->block.norm_eps, p->ws->normed + t * h, h);
+    }
+}
+
+void cpu_multiply_all(struct pass *p, const struct matrix *m, const struct moed_row_view *x,
+                      float *out, size_t ld)
+{
+    const uint32_t col_blocks = (m->rows + BLOCK_COLS - 1) / BLOCK_COLS;
+    const uint32_t row_blocks = (x->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+
+#pragma omp for schedule(dynamic)
+    for (uint32_t task = 0; task < col_blocks * row_blocks; task++) {
+        const uint32_t col = task % col_blocks * BLOCK_COLS;
+        const uint32_t row = task / col_blocks * BLOCK_ROWS;
+        const uint32_t cols = m->rows - col < BLOCK_COLS ? m->rows - col : BLOCK_COLS;
+        const struct moed_weight_block block = matrix_block(m, 0, col, cols);
+        const struct moed_row_view view = {
+            .base = x->base + row * x->stride,
+            .stride = x->stride,
+            .rows = x->rows - row < BLOCK_ROWS ? x->rows - row : BLOCK_ROWS,
+        };
+
+        p->isa->multiply(&block, &view, out + row * ld + col, ld, p->ws->scratch[team_rank()].tile);
+    }
+}
+
+static bool all_supplied(const struct pass *p)
+{
+    for (uint32_t t = 0; t < p->rows; t++)
+        if (!(row_flags(p, t) & MOED_ROW_SUPPLIED))
+            return false;
+    return true;
+}
+
+void cpu_logits(struct pass *p)
+{
+    const struct moed_layer *spec = p->layer->spec;
+    const struct matrix router = {
+        .format = moed_format_by_name("F32"),
+        .data = (const uint8_t *)p->layer->router,
+        .row_bytes = spec->hidden * sizeof(float),
+        .rows = spec->experts,
+        .cols = spec->hidden,
+    };
+    const struct moed_row_view x = {.base = p->x, .stride = spec->hidden, .rows = p->rows};
+
+    if (!all_supplied(p))
+        cpu_multiply_all(p, &router, &x, p->logits, spec->experts);
+}
+
+static void route_row(struct pass *p, uint32_t t)
+{
+    const struct resident_layer *layer = p->layer;
+    const uint32_t experts = layer->spec->experts;
+    const uint32_t used = layer->spec->used;
+    float *logits = p->logits + (size_t)t * experts;
+    int32_t *ids = p->ids + (size_t)t * p->slots;
+    float *weights = p->weights + (size_t)t * p->slots;
+    uint32_t first_unused = used;
+
+    for (uint32_t e = 0; layer->router_bias && e < experts; e++)
+        logits[e] += layer->router_bias[e];
+    if (moed_route(&layer->spec->router, logits, layer->select_bias, experts, used,
+                   p->ws->scratch[team_rank()].route, ids, weights) != MOED_OK) {
+        p->not_finite[t] = 1;
+        first_unused = 0;
+    }
+    for (uint32_t s = first_unused; s < p->slots; s++) {
+        ids[s] = -1;
+        weights[s] = 0.0F;
+    }
+}
+
+static float shared_weight(const struct pass *p, uint32_t t)
+{
+    const size_t h = p->layer->spec->hidden;
+    const float *x = p->x + t * h;
+    double sum = 0.0;
+
+    if (!p->layer->shared_gate)
+        return 1.0F;
+    for (size_t i = 0; i < h; i++)
+        sum += (double)p->layer->shared_gate[i] * x[i];
+    return 1.0F / (1.0F + expf(-(float)sum));
+}
+
+void cpu_choose(struct pass *p)
+{
+    const bool has_shared = p->layer->spec->shared.width > 0;
+
+#pragma omp for schedule(static)
+    for (uint32_t t = 0; t < p->rows; t++) {
+        const uint8_t flags = row_flags(p, t);
+        bool none;
+
+        p->not_finite[t] = 0;
+        if (!(flags & MOED_ROW_SUPPLIED))
+            route_row(p, t);
+        none = p->not_finite[t] || (flags & MOED_ROW_ROUTE_ONLY);
+        p->ws->skip[t] = none || (flags & MOED_ROW_ONLY_SHARED);
+        p->ws->shared[t] = has_shared && !none && !(flags & MOED_ROW_NO_SHARED);
+        if (p->ws->shared[t])
+            p->ws->shared_weight[t] = shared_weight(p, t);
+    }
+}
+
+static uint64_t bank_bytes(const struct bank *b)
+{
+    return (uint64_t)b->gate.rows * b->gate.row_bytes + (uint64_t)b->up.rows * b->up.row_bytes +
+           (uint64_t)b->down.rows * b->down.row_bytes;
+}
+
+void cpu_plan(struct pass *p)
+{
+    const uint32_t experts = p->layer->spec->experts;
+    struct moed_plan *plan = &p->ws->plan;
+
+#pragma omp single
+    {
+        const struct moed_plan_input input = {
+            .rows = p->rows,
+            .slots = p->slots,
+            .ids = p->ids,
+            .weights = p->weights,
+            .skip = p->ws->skip,
+            .shared = p->ws->shared,
+        };
+
+        plan->experts = experts + 1;
+        moed_plan_build(plan, &input);
+        for (uint32_t i = plan->begin[experts]; i < plan->begin[experts + 1]; i++)
+            plan->weight[i] = p->ws->shared_weight[plan->row[i]];
+        p->weight_bytes += (uint64_t)experts * p->layer->spec->hidden * sizeof(float);
+        for (uint32_t a = 0; a < plan->n_active; a++) {
+            const uint32_t e = plan->active[a];
+
+            p->ws->seen[e] = 1;
+            p->weight_bytes += bank_bytes(e < experts ? &p->layer->routed : &p->layer->shared);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+/* library: <moed/moed.h>, a model and its backend behind one handle. */
+#include <moed/backend.h>
+#include <moed/moed.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+struct moed {
+    struct moed_model *model;
+    struct moed_backend *backend;
+    struct moed_workspace *workspace;
+    uint8_t *flags, *not_finite; /* [max_rows] */
+    int32_t *ids;                /* [entries], where the caller wants no routing */
+    float *weights;
+    uint32_t max_rows;
+};
+
+const char *moed_version(void)
+{
+    return MOED_VERSION;
+}
+
+static int make_buffers(struct moed *m, struct moed_error *err)
+{
+    uint64_t entries = 0;
+
+    m->max_rows = moed_backend_max_rows(m->backend);
+    for (uint32_t i = 0; i < m->model->n_layers; i++) {
+        const struct moed_layer *l = &m->model->layers[i];
+        const uint64_t n = (uint64_t)m->max_rows * l->used;
+
+        entries = n > entries ? n : entries;
+        entries = l->experts > entries ? l->experts : entries;
+    }
+    m->flags = moed_calloc(m->max_rows, 1);
+    m->not_finite = moed_calloc(m->max_rows, 1);
+    m->ids = moed_calloc(entries, sizeof *m->ids);
+    m->weights = moed_calloc(entries, sizeof *m->weights);
+    if (m->flags && m->not_finite && m->ids && m->weights)
+        return MOED_OK;
+    return moed_fail(err, MOED_E_NO_MEMORY, "no memory for buffers of %u rows", m->max_rows);
+}
+
+int moed_open(const char *path, const struct moed_options *options, struct moed **out,
+              struct moed_error *err)
+{
+    const struct moed_options o = options ? *options : (struct moed_options){0};
+    const struct moed_backend_options backend = {
+        .name = o.backend,
+        .isa = o.isa,
+        .threads = o.threads,
+        .max_rows = o.max_rows,
+        .map = o.map != 0,
+    };
+    struct moed *m = calloc(1, sizeof *m);
+    int status;
+
+    if (!m)
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a model");
+    status = moed_model_open(path, o.layers, &m->model, err);
+    if (status == MOED_OK)
+        status = moed_backend_open(m->model, &backend, &m->backend, err);
+    if (status == MOED_OK)
+        status = moed_workspace_create(m->backend, &m->workspace, err);
+    if (status == MOED_OK)
+        status = make_buffers(m, err);
+    if (status == MOED_OK)
+        *out = m;
+    else
+        moed_close(m);
+    return status;
+}
+
+void moed_close(struct moed *m)
+{
+    if (!m)
+        return;
+    moed_workspace_destroy(m->workspace);
+    moed_backend_close(m->backend);
+    moed_model_close(m->model);
+    free(m->flags);
+    free(m->not_finite);
+    free(m->ids);
+    free(m->weights);
+    free(m);
+}
+
+size_t moed_layer_count(const struct moed *m)
+{
+    return m->model->n_layers;
+}
+
+int moed_layer_at(const struct moed *m, size_t i, struct moed_layer_info *out)
+{
+    if (i >= m->model->n_layers)
+        return MOED_E_NOT_FOUND;
+
+    const struct moed_layer *l = &m->model->layers[i];
+
+    *out = (struct moed_layer_info){.layer = l->index,
+                                    .hidden = l->hidden,
+                                    .experts = l->experts,
+                                    .used = l->used,
+                                    .width = l->routed.width,
+                                    .bytes = l->bytes};
+    return MOED_OK;
+}
+
+static int check_ids(const struct moed_layer *layer, const struct moed_routing *routing,
+                     size_t rows, struct moed_error *err)
+{
+    if (routing->slots == 0 || routing->slots > layer->experts)
+        return moed_fail(err, MOED_E_UNPROCESSABLE, "routing has %u slots, layer %u takes 1 to %u",
+                         routing->slots, layer->index, layer->experts);
+    for (size_t i = 0; i < rows * routing->slots; i++)
+        if (routing->ids[i] < -1 || routing->ids[i] >= (int32_t)layer->experts)
+            return moed_fail(err, MOED_E_UNPROCESSABLE,
+                             "row %zu chooses expert %d, layer %u has experts 0 to %u",
+                             i / routing->slots, routing->ids[i], layer->index, layer->experts - 1);
+    return MOED_OK;
+}
+
+/* One cut of a call: as many rows as one forward call takes. */
+struct cut {
+    const struct moed_layer *layer;
+    size_t first, rows;
+    const float *hidden;
+    float *output;
+    struct moed_routing *routing; /* NULL: not wanted */
+};
+
+/* The backend wants at least K columns; a supplied routing with fewer is widened by skips. */
+static void load_routing(struct moed *m, const struct cut *c, uint32_t slots)
+{
+    const struct moed_routing *r = c->routing;
+
+    for (size_t t = 0; t < c->rows; t++)
+        for (uint32_t s = 0; s < slots; s++) {
+            const size_t from = (c->first + t) * r->slots + s;
+
+            m->ids[t * slots + s] = s < r->slots ? r->ids[from] : -1;
+            m->weights[t * slots + s] = s < r->slots ? r->weights[from] : 0.0F;
+        }
+}
+
+static int run_cut(struct moed *m, const struct cut *c, struct moed_error *err)
+{
+    const uint32_t used = c->layer->used;
+    const bool supplied = c->routing && c->routing->supplied;
+    const uint32_t slots = supplied && c->routing->slots > used ? c->routing->slots : used;
+    struct moed_batch_rows batch = {
+        .rows = (uint32_t)c->rows,
+        .slots = slots,
+        .hidden = c->hidden + c->first * c->layer->hidden,
+        .output = c->output + c->first * c->layer->hidden,
+        .ids = m->ids,
+        .weights = m->weights,
+        .flags = m->flags,
+        .not_finite = m->not_finite,
+    };
+    int status;
+
+    memset(m->flags, supplied ? MOED_ROW_SUPPLIED : 0, c->rows);
+    if (supplied)
+        load_routing(m, c, slots);
+    else if (c->routing && c->routing->logits)
+        batch.logits = c->routing->logits + c->first * c->layer->experts;
+    status = moed_forward(m->workspace, c->layer->index, &batch, err);
+    for (size_t t = 0; status == MOED_OK && t < c->rows; t++)
+        if (m->not_finite[t])
+            return moed_fail(err, MOED_E_NOT_FINITE, "row %zu: a router logit is not finite",
+                             c->first + t);
+    if (status == MOED_OK && c->routing && !supplied) {
+        memcpy(c->routing->ids + c->first * used, m->ids, c->rows * used * sizeof *m->ids);
+        memcpy(c->routing->weights + c->first * used, m->weights,
+               c->rows * used * sizeof *m->weights);
+    }
+    return status;
+}
+
+int moed_run(struct moed *m, uint32_t layer, size_t rows, const float *hidden, float *output,
+             struct moed_routing *routing, struct moed_error *err)
+{
+    const struct moed_layer *found = moed_model_layer(m->model, layer);
+    const bool supplied = routing && routing->supplied;
+    size_t step = m->max_rows;
+    int status = MOED_OK;
+
+    if (!found)
+        return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not loaded", layer);
+    if (supplied)
+        status = check_ids(found, routing, rows, err);
+    else if (routing && routing->slots != found->used)
+        status = moed_fail(err, MOED_E_SHAPE, "routing has %u slots, layer %u chooses %u experts",
+                           routing->slots, layer, found->used);
+    if (status == MOED_OK && supplied && routing->slots > found->used) {
+        step = (size_t)m->max_rows * found->used / routing->slots;
+        step = step > 0 ? step : 1;
+    }
+    for (size_t t = 0; t < rows && status == MOED_OK; t += step) {
+        const struct cut cut = {
+            .layer = found,
+            .first = t,
+            .rows = rows - t < step ? rows - t : step,
+            .hidden = hidden,
+            .output = output,
+            .routing = routing,
+        };
+
+        status = run_cut(m, &cut, err);
+    }
+    return status;
+}

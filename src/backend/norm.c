@@ -1,0 +1,26 @@
+/* norm: RMSNorm and LayerNorm of one row. */
+#include "norm.h"
+
+#include <math.h>
+#include <string.h>
+
+void norm_row(enum moed_norm kind, const float *x, const float *weight, const float *bias,
+              float eps, float *out, size_t n)
+{
+    double mean = 0.0;
+    double squares = 0.0;
+    float scale;
+
+    if (kind == MOED_NORM_NONE) {
+        memmove(out, x, n * sizeof *x);
+        return;
+    }
+    for (size_t i = 0; kind == MOED_NORM_LAYER && i < n; i++)
+        mean += x[i];
+    mean /= (double)n;
+    for (size_t i = 0; i < n; i++)
+        squares += (x[i] - mean) * (x[i] - mean);
+    scale = 1.0F / sqrtf((float)(squares / (double)n) + eps);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (x[i] - (float)mean) * scale * weight[i] + (bias ? bias[i] : 0.0F);
+}

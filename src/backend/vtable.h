@@ -1,0 +1,36 @@
+/* vtable: what a backend implements. A backend's struct begins with struct moed_backend, its
+ * workspace with struct moed_workspace. */
+#ifndef MOED_BACKEND_VTABLE_H
+#define MOED_BACKEND_VTABLE_H
+
+#include <moed/backend.h>
+
+struct moed_backend_ops {
+    const char *name;
+    /* `options` are complete: threads and max_rows are set. */
+    int (*open)(const struct moed_model *model, const struct moed_backend_options *options,
+                struct moed_backend **out, struct moed_error *err);
+    void (*close)(struct moed_backend *backend);
+    int (*workspace_create)(struct moed_backend *backend, struct moed_workspace **out,
+                            struct moed_error *err);
+    void (*workspace_destroy)(struct moed_workspace *workspace);
+    int (*forward)(struct moed_workspace *workspace, uint32_t layer_at,
+                   struct moed_batch_rows *batch, struct moed_error *err);
+};
+
+struct moed_backend {
+    const struct moed_backend_ops *ops;
+    const struct moed_model *model;
+    const char *isa;
+    uint32_t threads, max_rows;
+    uint64_t bytes;
+};
+
+struct moed_workspace {
+    struct moed_backend *backend;
+};
+
+extern const struct moed_backend_ops moed_backend_reference;
+extern const struct moed_backend_ops moed_backend_cpu;
+
+#endif

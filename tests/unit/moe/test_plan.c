@@ -1,0 +1,136 @@
+/* The plan against a brute-force count of (row, expert) pairs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <moed/moe.h>
+#include <string.h>
+
+#include "kernels/random.h"
+
+#define ROWS    40
+#define SLOTS   5
+#define EXPERTS 17
+
+struct batch {
+    int32_t ids[ROWS * SLOTS];
+    float weights[ROWS * SLOTS];
+    uint8_t skip[ROWS], shared[ROWS];
+};
+
+static void random_batch(struct moed_random *r, struct batch *b)
+{
+    for (int t = 0; t < ROWS; t++) {
+        const uint32_t first = moed_random_below(r, EXPERTS);
+
+        b->skip[t] = moed_random_below(r, 5) == 0;
+        b->shared[t] = moed_random_below(r, 2) == 0;
+        for (uint32_t s = 0; s < SLOTS; s++) { /* distinct experts, some slots empty */
+            b->ids[t * SLOTS + (int)s] =
+                moed_random_below(r, 4) == 0 ? -1 : (int32_t)((first + 3 * s) % EXPERTS);
+            b->weights[t * SLOTS + (int)s] = moed_random_unit(r);
+        }
+    }
+}
+
+/* Whether row t takes expert e, and with which weight. */
+static bool takes(const struct batch *b, int t, uint32_t e, float *weight)
+{
+    *weight = 1.0F;
+    if (e == EXPERTS)
+        return b->shared[t];
+    for (int s = 0; s < SLOTS && !b->skip[t]; s++)
+        if (b->ids[t * SLOTS + s] == (int32_t)e) {
+            *weight = b->weights[t * SLOTS + s];
+            return true;
+        }
+    return false;
+}
+
+static void check_entries(const struct moed_plan *plan, const struct batch *b)
+{
+    for (uint32_t e = 0; e <= EXPERTS; e++) {
+        uint32_t at = plan->begin[e];
+
+        for (int t = 0; t < ROWS; t++) {
+            float weight;
+
+            if (!takes(b, t, e, &weight))
+                continue;
+            assert_true(at < plan->begin[e + 1]);
+            assert_int_equal(plan->row[at], t);
+            assert_true(plan->weight[at] == weight);
+            at++;
+        }
+        assert_int_equal(at, plan->begin[e + 1]);
+    }
+}
+
+static void check_active(const struct moed_plan *plan)
+{
+    uint32_t with_rows = 0;
+
+    for (uint32_t e = 0; e <= EXPERTS; e++)
+        with_rows += plan->begin[e + 1] > plan->begin[e];
+    assert_int_equal(plan->n_active, with_rows);
+    for (uint32_t a = 0; a < plan->n_active; a++) {
+        const uint32_t e = plan->active[a];
+        const uint32_t n = plan->begin[e + 1] - plan->begin[e];
+
+        assert_true(n > 0);
+        if (a > 0) {
+            const uint32_t o = plan->active[a - 1];
+            const uint32_t before = plan->begin[o + 1] - plan->begin[o];
+
+            assert_true(before > n || (before == n && o < e));
+        }
+    }
+}
+
+static void random_plans(void **state)
+{
+    struct moed_random r;
+    struct moed_plan plan;
+
+    (void)state;
+    moed_random_seed(&r, 2);
+    assert_int_equal(moed_plan_init(&plan, EXPERTS, ROWS * (SLOTS + 1)), 0);
+    for (int i = 0; i < 2000; i++) { /* one plan, rebuilt: nothing of the last batch stays */
+        struct batch b;
+
+        random_batch(&r, &b);
+        moed_plan_build(&plan, &(struct moed_plan_input){.rows = ROWS,
+                                                         .slots = SLOTS,
+                                                         .ids = b.ids,
+                                                         .weights = b.weights,
+                                                         .skip = b.skip,
+                                                         .shared = b.shared});
+        check_entries(&plan, &b);
+        check_active(&plan);
+    }
+    moed_plan_fini(&plan);
+}
+
+static void no_rows_no_entries(void **state)
+{
+    struct moed_plan plan;
+
+    (void)state;
+    assert_int_equal(moed_plan_init(&plan, 4, 8), 0);
+    moed_plan_build(&plan, &(struct moed_plan_input){.rows = 0, .slots = 2});
+    assert_int_equal(plan.n_active, 0);
+    assert_int_equal(plan.begin[5], 0);
+    moed_plan_fini(&plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_plans),
+        cmocka_unit_test(no_rows_no_entries),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
