@@ -6,6 +6,9 @@
 extern "C" {
 #endif
 
+/* What the shared library shows to the programs that link it. */
+#define MOED_API __attribute__((visibility("default")))
+
 /* X(NAME, "code" of the error body, "title" for people, HTTP status).
  * The one table that ties a code to its text and status; see moed_error_info(). */
 #define MOED_ERRORS(X)                                                         \
@@ -52,7 +55,7 @@ enum moed_status {
 /* What a person needs to know: which file, tensor, field or row; found and expected.
  * Callers own it, usually on the stack; it is only written on failure. */
 struct moed_error {
-    int code;          /* 0 or MOED_E_* */
+    int code;           /* 0 or MOED_E_* */
     char message[1016]; /* NUL-terminated UTF-8, no newline */
 };
 
@@ -63,7 +66,7 @@ struct moed_error_info {
 };
 
 /* Never NULL; an unknown code gives the INTERNAL row. Any thread. */
-const struct moed_error_info *moed_error_info(int code);
+MOED_API const struct moed_error_info *moed_error_info(int code);
 
 /* Formats the message into `err` (which may be NULL) and returns `code`, so that a failing
  * function ends in `return moed_fail(err, MOED_E_SHAPE, "found %u, expected %u", a, b);` */

@@ -21,12 +21,6 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
-#define MOED_API __attribute__((visibility("default")))
-#else
-#define MOED_API
-#endif
-
 struct moed; /* a loaded model */
 
 struct moed_options {    /* all zeros: defaults */

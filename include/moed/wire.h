@@ -97,7 +97,7 @@ char *moed_wire_print_problem(int code, const char *detail, const char *request_
 int moed_wire_read_f32(const char **at, const char *end, float *out);
 /* Shortest decimal text that reads back to the same float32, as JSON; returns its length
  * (at most MOED_WIRE_F32_MAX). `value` must be finite. Not NUL-terminated. */
-#define MOED_WIRE_F32_MAX 24
+#define MOED_WIRE_F32_MAX 16
 size_t moed_wire_write_f32(float value, char *out);
 
 /* ---- base64 (RFC 4648, with padding) ---- */

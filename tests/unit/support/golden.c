@@ -100,8 +100,8 @@ static int run_case(const char *root, const char *name,
     uint32_t layers;
     uint32_t first;
 
-    snprintf(c.name, sizeof c.name, "%s", name);
-    snprintf(c.dir, sizeof c.dir, "%s/%s", root, name);
+    snprintf(c.name, sizeof c.name, "%.63s", name);
+    snprintf(c.dir, sizeof c.dir, "%.440s/%.63s", root, name);
     snprintf(path, sizeof path, "%s/case.json", c.dir);
     json = read_text(path);
     if (!json)

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs BUILD into a temporary prefix, then builds and runs a program against it through
+# pkg-config, once with the shared library and once with the static one.
+set -euo pipefail
+build=$(realpath "$1")
+here=$(dirname "$(realpath "$0")")
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+
+meson install -C "$build" --destdir "$stage" --quiet
+pc=$(find "$stage" -name moed.pc -printf '%h\n')
+export PKG_CONFIG_PATH=$pc PKG_CONFIG_SYSROOT_DIR=$stage
+libdir=$(dirname "$pc")
+model=$here/../golden/q4_0/model.gguf
+
+passed=0 failed=0
+try() { # name, linker arguments…
+    local name=$1
+    shift
+    # shellcheck disable=SC2046 # pkg-config prints words
+    if cc -O2 -Wall -Werror -o "$stage/$name" "$here/embed.c" $(pkg-config --cflags moed) "$@" -lm &&
+        LD_LIBRARY_PATH=$libdir "$stage/$name" "$model"; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED install: $name"
+        failed=$((failed + 1))
+    fi
+}
+# shellcheck disable=SC2046
+try shared $(pkg-config --libs moed)
+# shellcheck disable=SC2046
+try static "$libdir/libmoed.a" $(pkg-config --libs --static moed | tr ' ' '\n' | grep -v -e -lmoed)
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
