@@ -1,0 +1,221 @@
+/* The log: its two forms, levels, escaping, long lines, and lines of many threads. */
+#include <moed/base.h>
+
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static FILE *captured;
+static int saved_stderr;
+
+/* From here on stderr is a file that read_line reads. */
+static int capture(void **state)
+{
+    (void)state;
+    captured = tmpfile();
+    saved_stderr = dup(STDERR_FILENO);
+    if (captured == NULL || saved_stderr < 0) {
+        return -1;
+    }
+    setvbuf(captured, NULL, _IONBF, 0);
+    return dup2(fileno(captured), STDERR_FILENO) < 0 ? -1 : 0;
+}
+
+static int release(void **state)
+{
+    (void)state;
+    dup2(saved_stderr, STDERR_FILENO);
+    close(saved_stderr);
+    fclose(captured);
+    return 0;
+}
+
+static const char *whole_log(void)
+{
+    static char text[1 << 20];
+    const ssize_t size = pread(fileno(captured), text, sizeof(text) - 1, 0);
+
+    assert_true(size >= 0);
+    text[size] = '\0';
+    return text;
+}
+
+/* The text after the time, which is checked for its form. */
+static const char *after_time(const char *line)
+{
+    static const char form[] = "0000-00-00T00:00:00.000Z";
+
+    for (size_t i = 0; i < sizeof(form) - 1; i++) {
+        if (form[i] == '0') {
+            assert_in_range(line[i], '0', '9');
+        } else {
+            assert_int_equal(line[i], form[i]);
+        }
+    }
+    return line + sizeof(form) - 1;
+}
+
+static void test_text(void **state)
+{
+    const struct moed_log_field fields[] = {{"layer", NULL, 12}, {"ms", NULL, 0.1},
+                                            {"path", "/a b", 0}, {"name", "x", 0},
+                                            {"none", "", 0},     {"big", NULL, 1e300}};
+
+    (void)state;
+    moed_log_configure(MOED_LOG_INFO, MOED_LOG_TEXT);
+    moed_log_event(MOED_LOG_WARN, "batch \"done\"\nnow", fields, MOED_ARRAY_LEN(fields));
+    assert_string_equal(after_time(whole_log()),
+                        " warn batch \"done\"\\nnow layer=12 ms=0.1 path=\"/a b\" name=x none=\"\" "
+                        "big=1e+300\n");
+}
+
+static void test_json(void **state)
+{
+    static const char head[] = "{\"time\":\"";
+    const struct moed_log_field fields[] = {{"rows", NULL, 3},
+                                            {"p", "q\"\\\x01\xC3\xA9\xFF", 0},
+                                            {"bad", NULL, NAN},
+                                            {"third", NULL, 1.0 / 3}};
+    const char *line;
+
+    (void)state;
+    moed_log_configure(MOED_LOG_INFO, MOED_LOG_JSON);
+    moed_log_event(MOED_LOG_INFO, "tab\there", fields, MOED_ARRAY_LEN(fields));
+    line = whole_log();
+    assert_memory_equal(line, head, sizeof(head) - 1);
+    assert_string_equal(after_time(line + sizeof(head) - 1),
+                        "\",\"level\":\"info\",\"message\":\"tab\\u0009here\",\"rows\":3,"
+                        "\"p\":\"q\\\"\\\\\\u0001\xC3\xA9?\",\"bad\":null,"
+                        "\"third\":0.33333333333333331}\n");
+}
+
+static void test_levels(void **state)
+{
+    (void)state;
+    moed_log_configure(MOED_LOG_WARN, MOED_LOG_TEXT);
+    assert_false(moed_log_enabled(MOED_LOG_INFO));
+    assert_true(moed_log_enabled(MOED_LOG_WARN));
+    assert_true(moed_log_enabled(MOED_LOG_ERROR));
+    moed_log(MOED_LOG_INFO, "not said");
+    assert_string_equal(whole_log(), "");
+    moed_log(MOED_LOG_ERROR, "said %d times", 1);
+    assert_string_equal(after_time(whole_log()), " error said 1 times\n");
+
+    moed_log_configure(MOED_LOG_OFF, MOED_LOG_TEXT);
+    assert_false(moed_log_enabled(MOED_LOG_ERROR));
+    assert_false(moed_log_enabled(MOED_LOG_OFF));
+}
+
+/* Longer than a line can be, made of characters of three bytes: cut, but well-formed. */
+static void check_long(enum moed_log_format format, const char *end)
+{
+    char message[9001];
+    const struct moed_log_field fields[] = {{"lost", "field", 0}};
+    const char *line;
+    size_t length;
+
+    for (size_t i = 0; i < 3000; i++) {
+        memcpy(message + 3 * i, "\xE2\x82\xAC", 3);
+    }
+    message[9000] = '\0';
+    moed_log_configure(MOED_LOG_INFO, format);
+    moed_log_event(MOED_LOG_INFO, message, fields, 1);
+    line = whole_log();
+    length = strlen(line);
+    assert_in_range(length, 4000, 4096);
+    assert_string_equal(line + length - strlen(end), end);
+    assert_null(strchr(line, '?'));
+    assert_null(strstr(line, "lost"));
+}
+
+static void test_long_text(void **state)
+{
+    (void)state;
+    check_long(MOED_LOG_TEXT, "\xE2\x82\xAC\n");
+}
+
+static void test_long_json(void **state)
+{
+    (void)state;
+    check_long(MOED_LOG_JSON, "\xE2\x82\xAC\"}\n");
+}
+
+/* Fields up to the last byte: each prefix of a long text must still end in a closed object. */
+static void test_every_cut(void **state)
+{
+    char text[4200];
+
+    (void)state;
+    moed_log_configure(MOED_LOG_INFO, MOED_LOG_JSON);
+    for (size_t size = 3900; size < 4150; size++) {
+        const struct moed_log_field fields[] = {{"a", text, 0}, {"b", "\"\"\"", 0}, {"c", NULL, 1}};
+        const char *line;
+
+        memset(text, 'x', size);
+        text[size] = '\0';
+        assert_int_equal(ftruncate(fileno(captured), 0), 0);
+        rewind(captured);
+        moed_log_event(MOED_LOG_INFO, "cut", fields, MOED_ARRAY_LEN(fields));
+        line = whole_log();
+        assert_true(strlen(line) <= 4096);
+        assert_string_equal(line + strlen(line) - 2, "}\n");
+        assert_true(strstr(line, "x\"}") != NULL || strstr(line, "\"\"}") != NULL ||
+                    strstr(line, "1}") != NULL);
+    }
+}
+
+enum { THREADS = 4, LINES = 500 };
+
+static void *write_lines(void *context)
+{
+    const struct moed_log_field field = {"thread", context, 0};
+
+    for (int i = 0; i < LINES; i++) {
+        moed_log_event(MOED_LOG_INFO, "from one of several", &field, 1);
+    }
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    char *names[THREADS] = {"one", "two", "three", "four"};
+    pthread_t threads[THREADS];
+    int lines = 0;
+
+    (void)state;
+    moed_log_configure(MOED_LOG_INFO, MOED_LOG_TEXT);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, write_lines, names[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (const char *at = whole_log(); *at != '\0'; at = strchr(at, '\n') + 1, lines++) {
+        static const char expected[] = " info from one of several thread=";
+
+        assert_memory_equal(after_time(at), expected, sizeof(expected) - 1);
+    }
+    assert_int_equal(lines, THREADS * LINES);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_text, capture, release),
+        cmocka_unit_test_setup_teardown(test_json, capture, release),
+        cmocka_unit_test_setup_teardown(test_levels, capture, release),
+        cmocka_unit_test_setup_teardown(test_long_text, capture, release),
+        cmocka_unit_test_setup_teardown(test_long_json, capture, release),
+        cmocka_unit_test_setup_teardown(test_every_cut, capture, release),
+        cmocka_unit_test_setup_teardown(test_threads, capture, release),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
