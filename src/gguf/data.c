@@ -1,0 +1,50 @@
+/* data: the bytes of tensors, copied out or borrowed from a mapping. */
+#include "gguf.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+int moed_gguf_read(const struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
+                   uint64_t offset, uint64_t size, void *dst, struct moed_error *err)
+{
+    const struct moed_gguf_part *part = &gguf->parts[tensor->part];
+    uint64_t end;
+
+    if (!moed_add(offset, size, &end) || end > tensor->bytes)
+        return moed_fail(err, MOED_E_INTERNAL,
+                         "%s: tensor '%s': asked for %" PRIu64 " bytes at %" PRIu64
+                         ", expected a range within its %" PRIu64,
+                         part->path, tensor->name, size, offset, tensor->bytes);
+    return moed_gguf_part_read(part, tensor->offset + offset, size, dst, err);
+}
+
+static int map_part(struct moed_gguf_part *part, struct moed_error *err)
+{
+    void *map = mmap(NULL, part->size, PROT_READ, MAP_SHARED, part->fd, 0);
+
+    if (map == MAP_FAILED)
+        return moed_fail(err, MOED_E_IO, "%s: cannot be mapped: %s", part->path, strerror(errno));
+    part->map = map;
+    return MOED_OK;
+}
+
+int moed_gguf_map(struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
+                  const uint8_t **out, struct moed_error *err)
+{
+    struct moed_gguf_part *part = &gguf->parts[tensor->part];
+    struct stat st;
+
+    /* Spares the careless a SIGBUS where the harm is done already. */
+    if (fstat(part->fd, &st) != 0 || (uint64_t)st.st_size < tensor->offset + tensor->bytes)
+        return moed_fail(err, MOED_E_IO,
+                         "%s: found it shorter than tensor '%s' needs, expected the %" PRIu64
+                         " bytes that it had when it was opened",
+                         part->path, tensor->name, part->size);
+    const int rc = part->map ? MOED_OK : map_part(part, err);
+    if (rc == MOED_OK)
+        *out = part->map + tensor->offset;
+    return rc;
+}
