@@ -25,7 +25,7 @@ struct moed_job {
     float *logits;         /* [n, E] out; NULL: not wanted */
     uint64_t deadline_ns;  /* of moed_now_ns(); 0: none */
     void (*done)(struct moed_job *job); /* once, if submit returned 0: on a worker's thread or
-                                           inside submit or abort; must not block nor submit */
+                                           inside submit or abort; must not block */
     void *context;                      /* the owner's */
     atomic_bool cancelled; /* set by the owner from any thread: skip what is not computed */
 

@@ -1,0 +1,290 @@
+/* queue: order and bounds of what waits. A job is cut only if it is larger than a whole batch;
+ * what is left of it goes behind the jobs that wait, so that a long prompt does not hold up
+ * single rows. */
+#include "queue.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int moed_queue_init(struct moed_queue *queue, const struct moed_model *model,
+                    const struct moed_batcher_options *options)
+{
+    *queue = (struct moed_queue){
+        .layers = moed_calloc(model->n_layers, sizeof(*queue->layers)),
+        .n_layers = model->n_layers,
+        .max_batch_rows = options->max_batch_rows,
+        .delay_ns = (uint64_t)options->max_batch_delay_us * 1000,
+        .max_rows = options->max_queue_rows,
+        .max_requests = options->max_queue_requests,
+    };
+    if (queue->layers == NULL) {
+        return MOED_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < model->n_layers; i++) {
+        const struct moed_layer *layer = &model->layers[i];
+        const uint64_t slots = (uint64_t)options->max_batch_rows * layer->used;
+
+        queue->layers[i].used = layer->used;
+        queue->layers[i].capacity = slots > layer->experts ? slots : layer->experts;
+    }
+    return 0;
+}
+
+void moed_queue_fini(struct moed_queue *queue)
+{
+    free(queue->layers);
+}
+
+int moed_queue_admit(const struct moed_queue *queue, uint32_t rows, struct moed_error *err)
+{
+    if (rows > queue->max_rows) {
+        return moed_fail(err, MOED_E_TOO_LARGE,
+                         "a request of %" PRIu32 " rows can never wait: the queue holds %" PRIu32,
+                         rows, queue->max_rows);
+    }
+    if (queue->rows + rows > queue->max_rows) {
+        return moed_fail(err, MOED_E_QUEUE_FULL,
+                         "%" PRIu64 " rows are queued and %" PRIu32
+                         " more were asked for, "
+                         "the limit is %" PRIu32,
+                         queue->rows, rows, queue->max_rows);
+    }
+    if (queue->requests >= queue->max_requests) {
+        return moed_fail(err, MOED_E_QUEUE_FULL,
+                         "%" PRIu32 " requests are queued, the limit is %" PRIu32, queue->requests,
+                         queue->max_requests);
+    }
+    return 0;
+}
+
+static uint32_t rows_left(const struct moed_job *job)
+{
+    return job->rows - job->taken;
+}
+
+static void append(struct moed_queue_layer *layer, struct moed_job *job, uint64_t now)
+{
+    job->next = NULL;
+    job->queued_ns = now;
+    if (layer->tail == NULL) {
+        layer->head = job;
+    } else {
+        layer->tail->next = job;
+    }
+    layer->tail = job;
+}
+
+static void unlink_after(struct moed_queue_layer *layer, struct moed_job *before)
+{
+    struct moed_job **link = before == NULL ? &layer->head : &before->next;
+    struct moed_job *job = *link;
+
+    *link = job->next;
+    if (layer->tail == job) {
+        layer->tail = before;
+    }
+    job->next = NULL;
+}
+
+/* Counts a job, already unlinked, as waiting no more. */
+static void leave(struct moed_queue *queue, struct moed_job *job)
+{
+    queue->layers[job->place].rows -= rows_left(job);
+    queue->rows -= rows_left(job);
+    queue->requests--;
+    job->queued = false;
+}
+
+void moed_queue_push(struct moed_queue *queue, struct moed_job *job, uint64_t now)
+{
+    struct moed_queue_layer *layer = &queue->layers[job->place];
+
+    append(layer, job, now);
+    layer->rows += job->rows;
+    queue->rows += job->rows;
+    queue->requests++;
+    job->queued = true;
+}
+
+void moed_queue_remove(struct moed_queue *queue, struct moed_job *job)
+{
+    struct moed_queue_layer *layer = &queue->layers[job->place];
+    struct moed_job *before = NULL;
+
+    for (struct moed_job *at = layer->head; at != job; at = at->next) {
+        before = at;
+    }
+    unlink_after(layer, before);
+    leave(queue, job);
+}
+
+bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *place,
+                     uint64_t *wake_ns)
+{
+    uint64_t oldest = UINT64_MAX, first = UINT64_MAX;
+
+    for (uint32_t i = 0; i < queue->n_layers; i++) {
+        const struct moed_queue_layer *layer = &queue->layers[i];
+        uint64_t ready;
+
+        if (layer->head == NULL) {
+            continue;
+        }
+        ready =
+            layer->rows >= queue->max_batch_rows ? 0 : layer->head->submitted_ns + queue->delay_ns;
+        if (ready > now) {
+            first = ready < first ? ready : first;
+        } else if (layer->head->queued_ns < oldest) {
+            oldest = layer->head->queued_ns;
+            *place = i;
+        }
+    }
+    *wake_ns = first == UINT64_MAX ? 0 : first;
+    return oldest != UINT64_MAX;
+}
+
+/* Rows of a batch that is `slots` wide. */
+static uint32_t batch_limit(const struct moed_queue *queue, const struct moed_queue_layer *layer,
+                            uint32_t slots)
+{
+    const uint64_t rows = slots == 0 ? UINT64_MAX : layer->capacity / slots;
+
+    return rows < queue->max_batch_rows ? (uint32_t)rows : queue->max_batch_rows;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How many rows of a job go into the batch: all that are left, a part of a job that no batch
+ * would hold, or 0 for one that is better kept whole for the next. */
+static uint32_t rows_that_fit(const struct moed_queue *queue, const struct moed_batch *batch,
+                              const struct moed_job *job)
+{
+    const struct moed_queue_layer *layer = &queue->layers[job->place];
+    const uint32_t limit = batch_limit(queue, layer, larger(batch->slots, job->slots));
+    const uint32_t room = limit > batch->rows ? limit - batch->rows : 0;
+
+    if (rows_left(job) <= room) {
+        return rows_left(job);
+    }
+    return rows_left(job) > batch_limit(queue, layer, larger(layer->used, job->slots)) ? room : 0;
+}
+
+/* Moves `rows` rows of the head of the FIFO into the batch. */
+static void take_head(struct moed_queue *queue, struct moed_batch *batch, uint32_t rows,
+                      uint64_t now)
+{
+    struct moed_queue_layer *layer = &queue->layers[batch->place];
+    struct moed_job *job = layer->head;
+
+    if (job->taken == 0) {
+        job->queue_ns = now - job->submitted_ns;
+    }
+    batch->parts[batch->n_parts++] =
+        (struct moed_part){.job = job, .first = job->taken, .rows = rows};
+    batch->rows += rows;
+    batch->slots = larger(batch->slots, job->slots);
+
+    unlink_after(layer, NULL);
+    if (rows < rows_left(job)) {
+        layer->rows -= rows;
+        queue->rows -= rows;
+        job->taken += rows;
+        append(layer, job, now);
+    } else {
+        leave(queue, job);
+        job->taken += rows;
+    }
+}
+
+/* Fails a job that nobody waits for any more. */
+static bool is_moot(struct moed_job *job, uint64_t now)
+{
+    if (atomic_load(&job->cancelled)) {
+        moed_job_fail(job, MOED_E_CANCELLED,
+                      "the client went away when %" PRIu32 " of %" PRIu32 " rows were computed",
+                      job->finished, job->rows);
+        return true;
+    }
+    if (job->deadline_ns != 0 && now >= job->deadline_ns) {
+        moed_job_fail(job, MOED_E_DEADLINE,
+                      "the deadline passed after %.3f ms in the queue, when %" PRIu32 " of %" PRIu32
+                      " rows were computed",
+                      (double)(now - job->submitted_ns) * 1e-6, job->finished, job->rows);
+        return true;
+    }
+    return false;
+}
+
+struct moed_job *moed_queue_take(struct moed_queue *queue, uint32_t place, uint64_t now,
+                                 struct moed_batch *batch)
+{
+    struct moed_queue_layer *layer = &queue->layers[place];
+    struct moed_job *dropped = NULL;
+
+    batch->place = place;
+    batch->rows = 0;
+    batch->slots = layer->used;
+    batch->n_parts = 0;
+    while (layer->head != NULL) {
+        struct moed_job *job = layer->head;
+        uint32_t rows;
+
+        if (is_moot(job, now)) {
+            moed_queue_remove(queue, job);
+            if (moed_job_is_over(job)) {
+                job->next = dropped;
+                dropped = job;
+            }
+            continue;
+        }
+        rows = rows_that_fit(queue, batch, job);
+        if (rows == 0) {
+            break;
+        }
+        take_head(queue, batch, rows, now);
+    }
+    return dropped;
+}
+
+struct moed_job *moed_queue_abort(struct moed_queue *queue, int status, const char *message)
+{
+    struct moed_job *over = NULL;
+
+    for (uint32_t i = 0; i < queue->n_layers; i++) {
+        struct moed_job *job;
+
+        while ((job = queue->layers[i].head) != NULL) {
+            moed_job_fail(job, status, "%s", message);
+            moed_queue_remove(queue, job);
+            if (moed_job_is_over(job)) {
+                job->next = over;
+                over = job;
+            }
+        }
+    }
+    return over;
+}
+
+bool moed_job_is_over(const struct moed_job *job)
+{
+    return !job->queued && job->finished == job->taken;
+}
+
+void moed_job_fail(struct moed_job *job, int status, const char *format, ...)
+{
+    char message[sizeof(job->error.message)];
+    va_list args;
+
+    if (job->status != 0) {
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    job->status = moed_fail(&job->error, status, "%s", message);
+}

@@ -1,0 +1,209 @@
+/* What goes into a batch and comes out: types, flags, supplied and chosen routing, logits. */
+#include "fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct moed_batcher_options one_worker = {.workers = 1, .max_batch_rows = 8};
+
+struct rows {
+    struct fixture f;
+    struct test_job *plug;
+};
+
+static void start(struct rows *r)
+{
+    fixture_init(&r->f, 8);
+    fixture_start(&r->f, &one_worker);
+    r->plug = fixture_plug(&r->f);
+}
+
+/* Lets all jobs through, in one batch after the plug. */
+static void run(struct rows *r, uint32_t jobs)
+{
+    fake_open(&r->f.backend);
+    fixture_wait(&r->f, jobs + 1);
+    assert_int_equal(r->f.backend.n_calls, 2);
+    assert_int_equal(r->f.backend.calls[1].jobs, jobs);
+}
+
+static void stop(struct rows *r)
+{
+    job_destroy(r->plug);
+    fixture_fini(&r->f);
+}
+
+/* A job's rows in another type, at an odd address. */
+struct typed {
+    struct test_job *job;
+    uint8_t *in, *out;
+    size_t n;
+};
+
+static struct typed typed_create(struct fixture *f, enum moed_dtype in, enum moed_dtype out)
+{
+    struct typed t = {.job = job_create(f, 1, 3), .n = (size_t)3 * HIDDEN};
+
+    t.in = malloc(t.n * sizeof(float) + 1);
+    t.out = malloc(t.n * sizeof(float) + 1);
+    assert_non_null(t.in);
+    assert_non_null(t.out);
+    moed_dtype_from_f32(in, t.job->hidden, t.in + 1, t.n);
+    t.job->job.hidden_dtype = in;
+    t.job->job.output_dtype = out;
+    t.job->job.hidden = t.in + 1;
+    t.job->job.output = t.out + 1;
+    return t;
+}
+
+static void typed_finish(struct typed *t)
+{
+    moed_dtype_to_f32(t->job->job.output_dtype, t->out + 1, t->job->output, t->n);
+    job_assert_right(t->job);
+    free(t->in);
+    free(t->out);
+    job_destroy(t->job);
+}
+
+static void types_share_a_batch(void **state)
+{
+    struct rows r;
+    struct typed jobs[2];
+
+    (void)state;
+    for (uint32_t in = 0; in < MOED_DTYPE_COUNT; in++) {
+        start(&r);
+        for (uint32_t out = 0; out < 2; out++) { /* 6 rows of a batch's 8 */
+            jobs[out] = typed_create(&r.f, in, (in + out) % MOED_DTYPE_COUNT);
+            job_submit(jobs[out].job);
+        }
+        run(&r, 2);
+        typed_finish(&jobs[0]);
+        typed_finish(&jobs[1]);
+        stop(&r);
+    }
+}
+
+static void cut_jobs_convert_at_the_right_place(void **state)
+{
+    struct fixture f;
+    struct typed job;
+
+    (void)state;
+    fixture_init(&f, 2);
+    fixture_start(&f, &(struct moed_batcher_options){.workers = 1});
+    job = typed_create(&f, MOED_BF16, MOED_F16);
+    job_submit(job.job);
+    fixture_wait(&f, 1);
+    assert_int_equal(f.backend.n_calls, 2);
+    typed_finish(&job);
+    fixture_fini(&f);
+}
+
+static void routing_is_given_back(void **state)
+{
+    struct rows r;
+    struct test_job *job, *silent;
+    int32_t ids[3 * USED];
+    float weights[3 * USED], logits[3 * EXPERTS];
+
+    (void)state;
+    start(&r);
+    silent = job_create(&r.f, 1, 2);
+    job = job_create(&r.f, 1, 3);
+    job->job.expert_ids = ids;
+    job->job.expert_weights = weights;
+    job->job.logits = logits;
+    job_submit(silent);
+    job_submit(job);
+    run(&r, 2);
+    job_assert_right(job);
+    job_assert_right(silent);
+    assert_true(r.f.backend.calls[1].logits);
+    assert_false(r.f.backend.calls[0].logits);
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t s = 0; s < USED; s++) {
+            assert_int_equal(ids[i * USED + s], fake_id(job->tag, (float)i, s, EXPERTS));
+            assert_true(weights[i * USED + s] == fake_weight(s));
+        }
+        for (uint32_t e = 0; e < EXPERTS; e++) {
+            assert_true(logits[i * EXPERTS + e] == job->tag + (float)e);
+        }
+    }
+    job_destroy(job);
+    job_destroy(silent);
+    stop(&r);
+}
+
+static void route_only_leaves_the_output(void **state)
+{
+    struct rows r;
+    struct test_job *job;
+    int32_t ids[USED] = {-5, -5};
+
+    (void)state;
+    start(&r);
+    job = job_create(&r.f, 1, 1);
+    job->job.flags = MOED_ROW_ROUTE_ONLY;
+    job->job.expert_ids = ids;
+    job->output[0] = 123;
+    job_submit(job);
+    run(&r, 1);
+    assert_int_equal(job->job.status, 0);
+    assert_true(job->output[0] == 123);
+    assert_int_equal(ids[1], fake_id(job->tag, 0, 1, EXPERTS));
+    job_destroy(job);
+    stop(&r);
+}
+
+/* Supplied rows of 1 and 4 slots and a routed one in one batch: each uses its own slots only. */
+static void supplied_rows_are_padded(void **state)
+{
+    struct rows r;
+    struct test_job *narrow, *wide, *routed;
+    int32_t narrow_ids[2] = {3, 4}, wide_ids[4] = {1, -1, 2, 15}, routed_ids[USED];
+    float narrow_weights[2] = {1, 2}, wide_weights[4] = {1, 1000, 3, 0.5F};
+
+    (void)state;
+    start(&r);
+    narrow = job_create(&r.f, 1, 2);
+    narrow->job.flags = MOED_ROW_SUPPLIED;
+    narrow->job.slots = 1;
+    narrow->job.expert_ids = narrow_ids;
+    narrow->job.expert_weights = narrow_weights;
+    wide = job_create(&r.f, 1, 1);
+    wide->job.flags = MOED_ROW_SUPPLIED;
+    wide->job.slots = 4;
+    wide->job.expert_ids = wide_ids;
+    wide->job.expert_weights = wide_weights;
+    routed = job_create(&r.f, 1, 1);
+    routed->job.expert_ids = routed_ids;
+    job_submit(narrow);
+    job_submit(wide);
+    job_submit(routed);
+    run(&r, 3);
+    assert_int_equal(r.f.backend.calls[1].slots, 4);
+    assert_true(narrow->output[3] == fake_output(3, 5, 1 * 4));
+    assert_true(narrow->output[HIDDEN + 3] == fake_output(3, 5, 2 * 5));
+    assert_true(wide->output[3] == fake_output(3, 5, 1 * 2 + 3 * 3 + 0.5F * 16));
+    job_assert_right(routed);
+    assert_int_equal(routed_ids[1], fake_id(routed->tag, 0, 1, EXPERTS));
+    assert_int_equal(wide_ids[1], -1);
+    job_destroy(narrow);
+    job_destroy(wide);
+    job_destroy(routed);
+    stop(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(types_share_a_batch),
+        cmocka_unit_test(cut_jobs_convert_at_the_right_place),
+        cmocka_unit_test(routing_is_given_back),
+        cmocka_unit_test(route_only_leaves_the_output),
+        cmocka_unit_test(supplied_rows_are_padded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
