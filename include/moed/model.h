@@ -70,10 +70,13 @@ const struct moed_layer *moed_model_layer(const struct moed_model *model, uint32
 /* Whether block `index` is an MoE layer of the file, served or not. */
 bool moed_model_has_moe_layer(const struct moed_model *model, uint32_t index);
 
-/* Copies rows [row, row + n) of expert `expert` of a view, packed as in the file (n × row_bytes).
- * Any thread. Bounds are the caller's duty (asserted by MOED_E_INTERNAL). */
+struct moed_weight_span { /* of one expert of a view */
+    uint64_t expert, first, n;
+};
+/* Copies those rows, packed as in the file (n × row_bytes). Any thread. Bounds are the caller's
+ * duty (asserted by MOED_E_INTERNAL). */
 int moed_weight_read(const struct moed_model *model, const struct moed_weight *weight,
-                     uint64_t expert, uint64_t row, uint64_t n, void *dst, struct moed_error *err);
+                     struct moed_weight_span rows, void *dst, struct moed_error *err);
 /* All of a view that is small (router, bias, norm), decoded to f32: count × rows × cols floats,
  * aligned to 64 bytes; *out is freed by the caller; NULL and 0 for an absent one. */
 int moed_weight_read_f32(const struct moed_model *model, const struct moed_weight *weight,

@@ -10,12 +10,19 @@
 #define MOED_MAX_EXPERTS 4096
 #define MOED_MAX_GROUPS  256
 
+struct moed_router {
+    const struct moed_router_rule *rule;
+    const float *bias; /* [E] added for selection only, or NULL */
+    uint32_t experts;  /* E */
+    uint32_t used;     /* K */
+};
+
 /* Chooses K of E experts for one row: ids[K] in descending order of selection score (ties: the
  * lower index first), weights[K] by the rule. f32 values, sums in double in a fixed order, so the
- * same logits give the same bits everywhere. `bias` is [E] or NULL; `scratch` holds 2E floats.
- * MOED_E_NOT_FINITE, writing nothing, if a logit is NaN or infinite. */
-int moed_route(const struct moed_router_rule *rule, const float *logits, const float *bias,
-               uint32_t experts, uint32_t used, float *scratch, int32_t *ids, float *weights);
+ * same logits give the same bits everywhere. `scratch` holds 2E floats. MOED_E_NOT_FINITE, writing
+ * nothing, if a logit is NaN or infinite. */
+int moed_route(const struct moed_router *router, const float *logits, float *scratch, int32_t *ids,
+               float *weights);
 
 /* ---- plan: slots grouped by expert ---- */
 struct moed_plan {

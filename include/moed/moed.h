@@ -2,9 +2,10 @@
  *
  *     struct moed *m;
  *     struct moed_error err;
- *     if (moed_open("model.gguf", NULL, &m, &err) != 0)
+ *     struct moed_call call = {.layer = 0, .rows = 1, .hidden = x, .output = y};
+ *
+ *     if (moed_open("model.gguf", NULL, &m, &err) != 0 || moed_run(m, &call, &err) != 0)
  *         die(err.message);
- *     moed_run(m, 0, rows, hidden, output, NULL, &err);
  *     moed_close(m);
  *
  * Link with `pkg-config --cflags --libs moed`. Letters: T rows (tokens), H hidden size, E experts,
@@ -58,12 +59,18 @@ MOED_API void moed_close(struct moed *m); /* NULL is fine */
 MOED_API size_t moed_layer_count(const struct moed *m);
 MOED_API int moed_layer_at(const struct moed *m, size_t i, struct moed_layer_info *out);
 
-/* The layer's MoE block: output[T,H] = f(hidden[T,H]), normed rows in, no residual. `routing`
- * may be NULL. One call at a time for each struct moed, always from the same thread for the best
- * use of its thread team. MOED_E_NOT_SERVED, MOED_E_UNPROCESSABLE (ids), MOED_E_NOT_FINITE naming
- * the row: then no output may be used. */
-MOED_API int moed_run(struct moed *m, uint32_t layer, size_t rows, const float *hidden,
-                      float *output, struct moed_routing *routing, struct moed_error *err);
+struct moed_call {
+    uint32_t layer;               /* block number */
+    size_t rows;                  /* T, any number */
+    const float *hidden;          /* [T, H]: normed rows */
+    float *output;                /* [T, H]: the MoE block's sum, without the residual */
+    struct moed_routing *routing; /* NULL: not wanted */
+};
+
+/* The layer's MoE block over the call's rows. One call at a time for each struct moed, always from
+ * the same thread for the best use of its thread team. MOED_E_NOT_SERVED, MOED_E_UNPROCESSABLE
+ * (ids), MOED_E_SHAPE, MOED_E_NOT_FINITE naming the row: then no output may be used. */
+MOED_API int moed_run(struct moed *m, const struct moed_call *call, struct moed_error *err);
 
 #ifdef __cplusplus
 }

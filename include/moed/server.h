@@ -30,7 +30,9 @@ struct moed_server_options {
 void moed_server_options_init(struct moed_server_options *options);
 
 /* Binds, loads the model on another thread, serves until SIGTERM or SIGINT, drains. 0 after a
- * clean drain; otherwise a code with the reason. Call once, from the main thread. */
+ * clean drain; otherwise a code with the reason. Call once, from the main thread. The strings of
+ * `options` stay valid until the process ends: a loader that a signal interrupted still reads
+ * while the process leaves. */
 int moed_server_run(const struct moed_server_options *options, struct moed_error *err);
 
 #endif

@@ -88,7 +88,8 @@ int moed_wire_print_json(const struct moed_response *response, enum moed_encodin
 /* Raw: output, then ids and weights, then logits, where not NULL. */
 int moed_wire_print_raw(const struct moed_response *response, char **out, size_t *size,
                         struct moed_error *err);
-/* problem+json for an error; `request_id` may be NULL. Never fails: worst case a fixed text. */
+/* problem+json for an error; `detail` is a moed_error's message, `request_id` may be NULL. For the
+ * caller to free; without memory a fixed text, and NULL only if not even that can be had. */
 char *moed_wire_print_problem(int code, const char *detail, const char *request_id, size_t *size);
 
 /* ---- numbers ---- */

@@ -11,10 +11,30 @@
 #include <stdint.h>
 
 #include "kernels/activation.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/formats.h"
 
-/* A block of consecutive weight rows, packed as in the file. */
-struct moed_weight_block {
+/* ---- packed weights: consecutive panels of 16 weight rows (kernels/panel.h) ---- */
+struct moed_panels {
+    const uint8_t *data;
+    size_t panel_bytes;
+    uint32_t panels;
+    uint32_t cols; /* inputs */
+};
+
+/* out[i × ld + r] = row i · weight row r, for n rows and 16 × panels weight rows (those that pad
+ * the last panel too). rows[i] points to a row of the product's kind. */
+typedef void moed_multiply_fn(const struct moed_panels *w, const void *const *rows, uint32_t n,
+                              float *out, size_t ld);
+
+struct moed_product { /* how this instruction set multiplies panels of one format */
+    const char *format;
+    enum moed_rows_kind rows;
+    moed_multiply_fn *multiply;
+};
+
+/* ---- weights as in the file: for formats without panels, and for f32 activations ---- */
+struct moed_weight_rows {
     const struct moed_format *format;
     const uint8_t *data; /* the first row */
     size_t row_bytes;
@@ -22,31 +42,31 @@ struct moed_weight_block {
     uint32_t cols; /* inputs */
 };
 
-/* Rows of activations, f32: row i is at base + stride × (index ? index[i] : i). */
-struct moed_row_view {
-    const float *base;
-    size_t stride; /* floats */
-    const uint32_t *index;
-    uint32_t rows;
-};
+/* Weight rows that multiply_rows() decodes at a time. */
+#define MOED_TILE_ROWS 8
 
 struct moed_isa {
     const char *name;
     bool (*supported)(void);
-    /* out[i × ld + r] = row i · weight row r, for all rows and weight rows. `scratch` holds
-     * MOED_TILE_ROWS × cols floats, aligned to 64 bytes. */
-    void (*multiply)(const struct moed_weight_block *w, const struct moed_row_view *x, float *out,
-                     size_t ld, float *scratch);
+    const struct moed_product *products; /* ends with format NULL */
+    /* The same as a product, over weight rows that are decoded on the way; rows[i] is [cols] f32.
+     * `scratch` holds MOED_TILE_ROWS × cols floats, aligned to 64 bytes. */
+    void (*multiply_rows)(const struct moed_weight_rows *w, const float *const *rows, uint32_t n,
+                          float *out, size_t ld, float *scratch);
+    /* A row of `cols` f32 into moed_rows_bytes(kind, cols) bytes; whole blocks of 32 may be
+     * prepared one by one. */
+    void (*prepare)(enum moed_rows_kind kind, const float *x, uint32_t cols, void *row);
     /* out[i] = activation(gate[i], up[i]); gate may be NULL where the rule is ungated. */
     void (*activate)(const struct moed_expert_rule *rule, const float *gate, const float *up,
                      float *out, size_t n);
 };
 
-/* Weight rows that multiply() decodes at a time. */
-#define MOED_TILE_ROWS 8
-
 const struct moed_isa *moed_isa_best(void);
 const struct moed_isa *moed_isa_by_name(const char *name); /* NULL: not built in */
 const struct moed_isa *moed_isa_at(size_t i);              /* NULL past the end; slowest first */
+
+/* NULL where the format has no panels on this instruction set. */
+const struct moed_product *moed_isa_product(const struct moed_isa *isa,
+                                            const struct moed_format *format);
 
 #endif

@@ -9,6 +9,7 @@ static const struct moed_isa *const tables[] = {
     &moed_isa_scalar,
 #if defined(__x86_64__)
     &moed_isa_avx2,
+    &moed_isa_avxvnni,
     &moed_isa_avx512,
 #endif
 };
@@ -35,4 +36,13 @@ const struct moed_isa *moed_isa_best(void)
     while (i > 1 && !tables[i - 1]->supported())
         i--;
     return tables[i - 1];
+}
+
+const struct moed_product *moed_isa_product(const struct moed_isa *isa,
+                                            const struct moed_format *format)
+{
+    for (const struct moed_product *p = isa->products; p->format; p++)
+        if (strcmp(p->format, format->name) == 0)
+            return p;
+    return NULL;
 }

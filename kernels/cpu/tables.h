@@ -6,6 +6,7 @@
 
 extern const struct moed_isa moed_isa_scalar;
 extern const struct moed_isa moed_isa_avx2;
+extern const struct moed_isa moed_isa_avxvnni;
 extern const struct moed_isa moed_isa_avx512;
 
 #endif

@@ -41,7 +41,7 @@ static int cpu_open(const struct moed_model *model, const struct moed_backend_op
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the backend");
     status = choose_isa(options->isa, &cpu->isa, err);
     if (status == MOED_OK)
-        status = resident_open(model, options, &cpu->resident, err);
+        status = resident_open(model, options, cpu->isa, &cpu->resident, err);
     if (status != MOED_OK) {
         free(cpu);
         return status;
@@ -83,13 +83,37 @@ static struct extent extent_of(const struct moed_model *model)
     return x;
 }
 
-static bool scratch_init(struct cpu_scratch *s, const struct extent *x)
+static bool scratch_init(struct cpu_scratch *s, const struct extent *x, uint64_t rows)
 {
-    s->tile = moed_aligned_alloc(MOED_TILE_ROWS * x->cols, sizeof(float));
+    s->decoded = moed_aligned_alloc(MOED_TILE_ROWS * x->cols, sizeof(float));
     s->gate = moed_aligned_alloc((uint64_t)BLOCK_ROWS * BLOCK_COLS, sizeof(float));
     s->up = moed_aligned_alloc((uint64_t)BLOCK_ROWS * BLOCK_COLS, sizeof(float));
+    s->sum = moed_aligned_alloc(rows * BLOCK_COLS, sizeof(float));
     s->route = moed_aligned_alloc(2 * x->experts, sizeof(float));
-    return s->tile && s->gate && s->up && s->route;
+    return s->decoded && s->gate && s->up && s->sum && s->route;
+}
+
+static void scratch_fini(struct cpu_scratch *s)
+{
+    free(s->decoded);
+    free(s->gate);
+    free(s->up);
+    free(s->sum);
+    free(s->route);
+}
+
+/* Storage for every prepared form of `rows` rows; nothing where the width is 0. */
+static bool row_set_init(struct row_set *set, uint64_t rows, uint64_t width)
+{
+    for (int kind = 0; kind < MOED_ROWS_KINDS && width > 0; kind++) {
+        if (kind == MOED_ROWS_F32)
+            continue;
+        set->prepared[kind] =
+            moed_aligned_alloc(rows, moed_rows_bytes((enum moed_rows_kind)kind, (uint32_t)width));
+        if (!set->prepared[kind])
+            return false;
+    }
+    return true;
 }
 
 static void cpu_workspace_destroy(struct moed_workspace *workspace)
@@ -98,11 +122,11 @@ static void cpu_workspace_destroy(struct moed_workspace *workspace)
     void *all[] = {ws->normed,        ws->logits, ws->latent_in, ws->latent_sum, ws->act,
                    ws->shared_weight, ws->skip,   ws->shared,    ws->seen};
 
-    for (uint32_t i = 0; ws->scratch && i < ws->base.backend->threads; i++) {
-        free(ws->scratch[i].tile);
-        free(ws->scratch[i].gate);
-        free(ws->scratch[i].up);
-        free(ws->scratch[i].route);
+    for (uint32_t i = 0; ws->scratch && i < ws->base.backend->threads; i++)
+        scratch_fini(&ws->scratch[i]);
+    for (int kind = 0; kind < MOED_ROWS_KINDS; kind++) {
+        free(ws->x.prepared[kind]);
+        free(ws->latent.prepared[kind]);
     }
     for (size_t i = 0; i < MOED_ARRAY_LEN(all); i++)
         free(all[i]);
@@ -122,16 +146,18 @@ static bool workspace_init(struct cpu_workspace *ws, const struct moed_backend *
     ws->logits = moed_aligned_alloc(rows * x.experts, sizeof(float));
     ws->latent_in = moed_aligned_alloc(rows * x.latent + 1, sizeof(float));
     ws->latent_sum = moed_aligned_alloc(rows * x.latent + 1, sizeof(float));
-    ws->act = moed_aligned_alloc((ws->entries + rows) * x.width, sizeof(float));
+    ws->act =
+        moed_aligned_alloc(ws->entries + rows, moed_rows_bytes(MOED_ROWS_F32, (uint32_t)x.width));
     ws->shared_weight = moed_calloc(rows, sizeof(float));
     ws->skip = moed_calloc(rows, 1);
     ws->shared = moed_calloc(rows, 1);
     ws->seen = moed_calloc(x.experts + 1, 1);
     ws->scratch = moed_calloc(backend->threads, sizeof *ws->scratch);
     for (uint32_t i = 0; ok && ws->scratch && i < backend->threads; i++)
-        ok = scratch_init(&ws->scratch[i], &x);
+        ok = scratch_init(&ws->scratch[i], &x, rows);
     return ok && ws->scratch && ws->normed && ws->logits && ws->latent_in && ws->latent_sum &&
            ws->act && ws->shared_weight && ws->skip && ws->shared && ws->seen &&
+           row_set_init(&ws->x, rows, x.hidden) && row_set_init(&ws->latent, rows, x.latent) &&
            moed_plan_init(&ws->plan, (uint32_t)x.experts, (uint32_t)(ws->entries + rows)) == 0;
 }
 
@@ -172,7 +198,7 @@ static void run(struct pass *p)
         cpu_logits(p);
         cpu_choose(p);
         cpu_plan(p);
-        cpu_latent_in(p);
+        cpu_prepare(p);
         cpu_gate_up(p);
         cpu_down(p);
         cpu_finish_rows(p);

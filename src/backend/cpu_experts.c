@@ -1,6 +1,7 @@
 /* cpu_experts: the phases that read expert weights. gate·up·activation is shared out by (expert,
- * block of F); down by block of H, each task walking all experts in ascending order, so that a
- * row's sum has one order and no two threads write one float. */
+ * block of F), and prepares its result as the input of down; down is shared out by block of H, each
+ * task walking all experts in ascending order, so that a row's sum has one order and no two threads
+ * write one float. */
 #include "cpu.h"
 #include "norm.h"
 #include "team.h"
@@ -21,23 +22,57 @@ static struct planned planned_expert(const struct pass *p, uint32_t e)
     return (struct planned){shared ? &p->layer->shared : &p->layer->routed, shared ? 0 : e, shared};
 }
 
-/* Floats from one entry's activations to the next. */
-static size_t act_stride(const struct pass *p)
+/* Bytes from one entry's activations to the next: room for either bank's down projection. */
+static size_t act_stride(const struct resident_layer *layer)
 {
-    const uint32_t routed = p->layer->spec->routed.width;
-    const uint32_t shared = p->layer->spec->shared.width;
+    const struct matrix *banks[] = {&layer->routed.down, &layer->shared.down};
+    size_t most = 0;
 
-    return routed > shared ? routed : shared;
+    for (int i = 0; i < 2; i++) {
+        const size_t bytes = moed_rows_bytes(rows_kind(banks[i]), banks[i]->cols);
+
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
-void cpu_latent_in(struct pass *p)
+static void prepare_for(struct pass *p, const struct row_set *set, const struct bank *bank,
+                        uint32_t row)
 {
-    const struct matrix *m = &p->layer->latent_down;
-    const struct moed_row_view x = {
-        .base = p->x, .stride = p->layer->spec->hidden, .rows = p->rows};
+    const enum moed_rows_kind up = rows_kind(&bank->up);
+    const enum moed_rows_kind gate = rows_kind(&bank->gate);
+    const enum moed_rows_kind kinds[] = {up, bank->gate.data ? gate : up};
 
-    if (m->data)
-        cpu_multiply_all(p, m, &x, p->ws->latent_in, m->rows);
+    for (int i = 0; i < 2; i++)
+        if (bank->up.data && kinds[i] != MOED_ROWS_F32 && (i == 0 || kinds[1] != kinds[0]))
+            p->isa->prepare(kinds[i], set->f32 + (size_t)row * set->width, set->width,
+                            set->prepared[kinds[i]] + row * moed_rows_bytes(kinds[i], set->width));
+}
+
+/* The rows that a bank reads. Storage is the workspace's, widths are the layer's. */
+static struct row_set inputs_of(const struct pass *p, bool shared)
+{
+    const bool latent = !shared && p->layer->latent_down.data;
+    struct row_set set = latent ? p->ws->latent : p->ws->x;
+
+    set.f32 = latent ? p->ws->latent_in : p->x;
+    set.width = latent ? p->layer->spec->latent : p->layer->spec->hidden;
+    return set;
+}
+
+void cpu_prepare(struct pass *p)
+{
+    const struct row_set x = {.f32 = p->x, .width = p->layer->spec->hidden};
+    const struct row_set routed = inputs_of(p, false);
+    const struct row_set shared = inputs_of(p, true);
+
+    if (p->layer->latent_down.data)
+        cpu_multiply_all(p, &p->layer->latent_down, &x, p->ws->latent_in, p->layer->spec->latent);
+#pragma omp for schedule(static)
+    for (uint32_t t = 0; t < p->rows; t++) {
+        prepare_for(p, &routed, &p->layer->routed, t);
+        prepare_for(p, &shared, &p->layer->shared, t);
+    }
 }
 
 /* product · expert's scale · entry's weight + expert's bias, over a tile of entries × columns. */
@@ -69,66 +104,109 @@ static struct epilogue epilogue_of(const struct planned *which, const float *bia
     };
 }
 
-/* One product of a task: rows [0, view->rows) × columns [col, col + cols) of matrix m. */
-static void product(struct pass *p, const struct planned *which, const struct matrix *m,
-                    const struct moed_row_view *view, uint32_t col, float *tile)
-{
-    const uint32_t cols = m->rows - col < BLOCK_COLS ? m->rows - col : BLOCK_COLS;
-    const struct moed_weight_block block = matrix_block(m, which->expert, col, cols);
+/* Entries [first, first + rows) of one expert, in one block of columns. */
+struct tile {
+    struct planned which;
+    uint32_t first, rows, col;
+};
 
-    p->isa->multiply(&block, view, tile, BLOCK_COLS, p->ws->scratch[team_rank()].tile);
+/* One of a tile's two products, finished but for the activation. */
+static uint32_t input_product(struct pass *p, const struct tile *t, const struct matrix *m,
+                              struct epilogue *epilogue, float *out)
+{
+    const struct row_set set = inputs_of(p, t->which.shared);
+    const void *rows[BLOCK_ROWS];
+    const struct product product = {m, t->which.expert, t->col, rows, t->rows};
+    uint32_t cols;
+
+    for (uint32_t i = 0; i < t->rows; i++)
+        rows[i] = row_of(&set, rows_kind(m), p->ws->plan.row[t->first + i]);
+    if (!t->which.shared && p->layer->spec->router.weight_on_input)
+        epilogue->entry_weight = p->ws->plan.weight + t->first;
+    cols = cpu_product(p, &product, out);
+    finish_product(epilogue, out, t->rows, cols);
+    return cols;
 }
 
-/* Activations of entries [first, first + rows) of one expert in one block of columns. */
-static void gate_up_tile(struct pass *p, const struct planned *which, uint32_t first, uint32_t rows,
-                         uint32_t col)
+/* gate, up and activation of a tile, prepared as a block of the down projection's input. */
+static void gate_up_tile(struct pass *p, const struct tile *t)
 {
-    const struct moed_layer *spec = p->layer->spec;
-    const struct bank *b = which->bank;
+    const struct bank *b = t->which.bank;
     const struct cpu_scratch *s = &p->ws->scratch[team_rank()];
-    const bool latent = !which->shared && p->layer->latent_down.data;
-    const bool weigh = !which->shared && spec->router.weight_on_input;
-    const uint32_t cols = b->up.rows - col < BLOCK_COLS ? b->up.rows - col : BLOCK_COLS;
-    const struct moed_row_view view = {
-        .base = latent ? p->ws->latent_in : p->x,
-        .stride = latent ? spec->latent : spec->hidden,
-        .index = p->ws->plan.row + first,
-        .rows = rows,
-    };
-    struct epilogue gate = epilogue_of(which, b->gate_bias, b->gate_scale, &b->gate, col);
-    struct epilogue up = epilogue_of(which, b->up_bias, b->up_scale, &b->up, col);
-    float *act = p->ws->act + first * act_stride(p) + col;
+    const enum moed_rows_kind kind = rows_kind(&b->down);
+    const size_t stride = act_stride(p->layer);
+    uint8_t *act = p->ws->act + t->first * stride + t->col / 32 * moed_rows_block_bytes(kind);
+    struct epilogue gate = epilogue_of(&t->which, b->gate_bias, b->gate_scale, &b->gate, t->col);
+    struct epilogue up = epilogue_of(&t->which, b->up_bias, b->up_scale, &b->up, t->col);
+    const uint32_t cols = input_product(p, t, &b->up, &up, s->up);
 
-    gate.entry_weight = up.entry_weight = weigh ? p->ws->plan.weight + first : NULL;
-    product(p, which, &b->up, &view, col, s->up);
-    finish_product(&up, s->up, rows, cols);
-    if (b->gate.data) {
-        product(p, which, &b->gate, &view, col, s->gate);
-        finish_product(&gate, s->gate, rows, cols);
-    }
-    for (uint32_t i = 0; i < rows; i++)
+    if (b->gate.data)
+        input_product(p, t, &b->gate, &gate, s->gate);
+    for (uint32_t i = 0; i < t->rows; i++) {
+        float *row = s->up + (size_t)i * BLOCK_COLS;
+
         p->isa->activate(&b->spec->rule, b->gate.data ? s->gate + (size_t)i * BLOCK_COLS : NULL,
-                         s->up + (size_t)i * BLOCK_COLS, act + i * act_stride(p), cols);
+                         row, row, cols);
+        p->isa->prepare(kind, row, cols, act + i * stride);
+    }
+}
+
+/* Calls `each` for the tiles of one expert and block of columns. */
+static void for_each_tile(struct pass *p, uint32_t expert, uint32_t col,
+                          void (*each)(struct pass *p, const struct tile *tile))
+{
+    const struct moed_plan *plan = &p->ws->plan;
+    struct tile tile = {.which = planned_expert(p, expert), .col = col};
+
+    for (tile.first = plan->begin[expert]; tile.first < plan->begin[expert + 1];
+         tile.first += tile.rows) {
+        const uint32_t left = plan->begin[expert + 1] - tile.first;
+
+        tile.rows = left < BLOCK_ROWS ? left : BLOCK_ROWS;
+        each(p, &tile);
+    }
 }
 
 void cpu_gate_up(struct pass *p)
 {
     const struct moed_plan *plan = &p->ws->plan;
-    const uint32_t blocks = (uint32_t)((act_stride(p) + BLOCK_COLS - 1) / BLOCK_COLS);
+    const uint32_t routed = p->layer->spec->routed.width;
+    const uint32_t shared = p->layer->spec->shared.width;
+    const uint32_t width = routed > shared ? routed : shared;
+    const uint32_t blocks = (width + BLOCK_COLS - 1) / BLOCK_COLS;
 
 #pragma omp for schedule(dynamic)
     for (uint32_t task = 0; task < plan->n_active * blocks; task++) {
         const uint32_t e = plan->active[task / blocks];
         const uint32_t col = task % blocks * BLOCK_COLS;
-        const struct planned which = planned_expert(p, e);
 
-        if (col >= which.bank->up.rows)
-            continue;
-        for (uint32_t i = plan->begin[e]; i < plan->begin[e + 1]; i += BLOCK_ROWS) {
-            const uint32_t left = plan->begin[e + 1] - i;
+        if (col < planned_expert(p, e).bank->up.rows)
+            for_each_tile(p, e, col, gate_up_tile);
+    }
+}
 
-            gate_up_tile(p, &which, i, left < BLOCK_ROWS ? left : BLOCK_ROWS, col);
-        }
+/* Adds a tile, times its weights, to the thread's sums of that block of columns. */
+static void down_tile(struct pass *p, const struct tile *t)
+{
+    const struct bank *b = t->which.bank;
+    const struct moed_plan *plan = &p->ws->plan;
+    const struct cpu_scratch *s = &p->ws->scratch[team_rank()];
+    const bool weighed = !t->which.shared && p->layer->spec->router.weight_on_input;
+    const size_t stride = act_stride(p->layer);
+    const void *rows[BLOCK_ROWS];
+    const struct product product = {&b->down, t->which.expert, t->col, rows, t->rows};
+    const struct epilogue down =
+        epilogue_of(&t->which, b->down_bias, b->down_scale, &b->down, t->col);
+
+    for (uint32_t i = 0; i < t->rows; i++)
+        rows[i] = p->ws->act + (t->first + i) * stride;
+    finish_product(&down, s->up, t->rows, cpu_product(p, &product, s->up));
+    for (uint32_t i = 0; i < t->rows; i++) {
+        const float weight = weighed ? 1.0F : plan->weight[t->first + i];
+        float *sum = s->sum + (size_t)plan->row[t->first + i] * BLOCK_COLS;
+
+        for (uint32_t c = 0; c < BLOCK_COLS; c++)
+            sum[c] += weight * s->up[(size_t)i * BLOCK_COLS + c];
     }
 }
 
@@ -137,62 +215,34 @@ struct target {
     float *to; /* [rows, width] */
     uint32_t width;
     uint32_t first, end; /* planned experts [first, end) */
-    bool clear;          /* begin at zero */
+    bool add;            /* to what is there already */
 };
 
-/* Adds entries [first, first + rows) of one expert into the target's columns. */
-static void down_tile(struct pass *p, const struct planned *which, const struct target *target,
-                      uint32_t first, uint32_t rows, uint32_t col)
+static void write_sums(const struct pass *p, const struct target *target, uint32_t col)
 {
-    const struct bank *b = which->bank;
-    const struct moed_plan *plan = &p->ws->plan;
-    const bool weighed = !which->shared && p->layer->spec->router.weight_on_input;
-    const uint32_t cols = b->down.rows - col < BLOCK_COLS ? b->down.rows - col : BLOCK_COLS;
-    const struct moed_row_view view = {
-        .base = p->ws->act + first * act_stride(p), .stride = act_stride(p), .rows = rows};
-    const struct epilogue down = epilogue_of(which, b->down_bias, b->down_scale, &b->down, col);
-    float *tile = p->ws->scratch[team_rank()].up;
-
-    product(p, which, &b->down, &view, col, tile);
-    finish_product(&down, tile, rows, cols);
-    for (uint32_t i = 0; i < rows; i++) {
-        const float weight = weighed ? 1.0F : plan->weight[first + i];
-        float *to = target->to + (size_t)plan->row[first + i] * target->width + col;
-
-        for (uint32_t c = 0; c < cols; c++)
-            to[c] += weight * tile[(size_t)i * BLOCK_COLS + c];
-    }
-}
-
-static void clear_columns(const struct pass *p, const struct target *target, uint32_t col)
-{
+    const float *sums = p->ws->scratch[team_rank()].sum;
     const uint32_t left = target->width - col;
     const uint32_t cols = left < BLOCK_COLS ? left : BLOCK_COLS;
 
-    for (uint32_t t = 0; t < p->rows; t++)
-        memset(target->to + (size_t)t * target->width + col, 0, cols * sizeof(float));
+    for (uint32_t t = 0; t < p->rows; t++) {
+        const float *from = sums + (size_t)t * BLOCK_COLS;
+        float *to = target->to + (size_t)t * target->width + col;
+
+        for (uint32_t c = 0; c < cols; c++)
+            to[c] = target->add ? to[c] + from[c] : from[c];
+    }
 }
 
 static void down(struct pass *p, const struct target *target)
 {
-    const struct moed_plan *plan = &p->ws->plan;
     const uint32_t blocks = (target->width + BLOCK_COLS - 1) / BLOCK_COLS;
 
 #pragma omp for schedule(dynamic)
     for (uint32_t block = 0; block < blocks; block++) {
-        const uint32_t col = block * BLOCK_COLS;
-
-        if (target->clear)
-            clear_columns(p, target, col);
-        for (uint32_t e = target->first; e < target->end; e++) {
-            const struct planned which = planned_expert(p, e);
-
-            for (uint32_t i = plan->begin[e]; i < plan->begin[e + 1]; i += BLOCK_ROWS) {
-                const uint32_t left = plan->begin[e + 1] - i;
-
-                down_tile(p, &which, target, i, left < BLOCK_ROWS ? left : BLOCK_ROWS, col);
-            }
-        }
+        memset(p->ws->scratch[team_rank()].sum, 0, (size_t)p->rows * BLOCK_COLS * sizeof(float));
+        for (uint32_t e = target->first; e < target->end; e++)
+            for_each_tile(p, e, block * BLOCK_COLS, down_tile);
+        write_sums(p, target, block * BLOCK_COLS);
     }
 }
 
@@ -200,9 +250,10 @@ static void down(struct pass *p, const struct target *target)
 static void down_latent(struct pass *p)
 {
     const struct moed_layer *spec = p->layer->spec;
-    const struct target sum = {p->ws->latent_sum, spec->latent, 0, spec->experts, true};
-    const struct target shared = {p->output, spec->hidden, spec->experts, spec->experts + 1, false};
-    const struct moed_row_view rows = {p->ws->latent_sum, spec->latent, NULL, p->rows};
+    const struct target sum = {p->ws->latent_sum, spec->latent, 0, spec->experts, false};
+    const struct target shared = {p->output, spec->hidden, spec->experts, spec->experts + 1, true};
+    const struct row_set rows = {.f32 = p->ws->latent_sum, .width = spec->latent};
+    const struct norm norm = {MOED_NORM_RMS, p->layer->latent_norm, NULL, spec->block.norm_eps};
 
     down(p, &sum);
     if (p->layer->latent_norm) {
@@ -210,8 +261,7 @@ static void down_latent(struct pass *p)
         for (uint32_t t = 0; t < p->rows; t++) {
             float *row = p->ws->latent_sum + (size_t)t * spec->latent;
 
-            norm_row(MOED_NORM_RMS, row, p->layer->latent_norm, NULL, spec->block.norm_eps, row,
-                     spec->latent);
+            norm_row(&norm, row, row, spec->latent);
         }
     }
     cpu_multiply_all(p, &p->layer->latent_up, &rows, p->output, spec->hidden);
@@ -221,7 +271,7 @@ static void down_latent(struct pass *p)
 void cpu_down(struct pass *p)
 {
     const struct moed_layer *spec = p->layer->spec;
-    const struct target all = {p->output, spec->hidden, 0, spec->experts + 1, true};
+    const struct target all = {p->output, spec->hidden, 0, spec->experts + 1, false};
 
     if (p->layer->latent_up.data)
         down_latent(p);
@@ -229,27 +279,33 @@ void cpu_down(struct pass *p)
         down(p, &all);
 }
 
-void cpu_finish_rows(struct pass *p)
+/* The block's output of one row from the sum of its experts. */
+static void finish_row(const struct pass *p, uint32_t t)
 {
     const struct moed_layer *spec = p->layer->spec;
     const struct moed_block_rule *rule = &spec->block;
     const size_t h = spec->hidden;
+    const bool normed = rule->residual == MOED_RESIDUAL_NORMED;
+    const float *add = (normed ? p->x : p->hidden) + t * h;
+    const float ffn_by = normed ? 1.0F : rule->residual_scale;
+    const float add_by = normed ? rule->residual_scale : 1.0F;
+    const struct norm post = {MOED_NORM_RMS, p->layer->post_norm, NULL, rule->norm_eps};
+    float *out = p->output + t * h;
 
+    for (size_t i = 0; rule->ffn_scale != 1.0F && i < h; i++)
+        out[i] *= rule->ffn_scale;
+    if (!(row_flags(p, t) & MOED_ROW_RESIDUAL))
+        return;
+    if (post.weight)
+        norm_row(&post, out, out, h);
+    for (size_t i = 0; i < h; i++)
+        out[i] = ffn_by * out[i] + add_by * add[i];
+}
+
+void cpu_finish_rows(struct pass *p)
+{
 #pragma omp for schedule(static)
-    for (uint32_t t = 0; t < p->rows; t++) {
-        const bool normed = rule->residual == MOED_RESIDUAL_NORMED;
-        float *out = p->output + t * h;
-        const float *add = (normed ? p->x : p->hidden) + t * h;
-        const float ffn_by = normed ? 1.0F : rule->residual_scale;
-        const float add_by = normed ? rule->residual_scale : 1.0F;
-
-        if (p->not_finite[t])
-            continue;
-        for (size_t i = 0; rule->ffn_scale != 1.0F && i < h; i++)
-            out[i] *= rule->ffn_scale;
-        if (p->layer->post_norm)
-            norm_row(MOED_NORM_RMS, out, p->layer->post_norm, NULL, rule->norm_eps, out, h);
-        for (size_t i = 0; (row_flags(p, t) & MOED_ROW_RESIDUAL) && i < h; i++)
-            out[i] = ffn_by * out[i] + add_by * add[i];
-    }
+    for (uint32_t t = 0; t < p->rows; t++)
+        if (!p->not_finite[t])
+            finish_row(p, t);
 }

@@ -9,39 +9,17 @@
 void cpu_norm_rows(struct pass *p)
 {
     const struct moed_layer *spec = p->layer->spec;
+    const struct norm none = {.kind = MOED_NORM_NONE};
+    const struct norm norm = {spec->block.norm, p->layer->norm, p->layer->norm_bias,
+                              spec->block.norm_eps};
     const size_t h = spec->hidden;
 
     if (p->x == p->hidden)
         return;
 #pragma omp for schedule(static)
-    for (uint32_t t = 0; t < p->rows; t++) {
-        const bool norm = (row_flags(p, t) & MOED_ROW_NORM) != 0;
-
-        norm_row(norm ? spec->block.norm : MOED_NORM_NONE, p->hidden + t * h, p->layer->norm,
-                 p->layer->norm_bias, spec->block.norm_eps, p->ws->normed + t * h, h);
-    }
-}
-
-void cpu_multiply_all(struct pass *p, const struct matrix *m, const struct moed_row_view *x,
-                      float *out, size_t ld)
-{
-    const uint32_t col_blocks = (m->rows + BLOCK_COLS - 1) / BLOCK_COLS;
-    const uint32_t row_blocks = (x->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
-
-#pragma omp for schedule(dynamic)
-    for (uint32_t task = 0; task < col_blocks * row_blocks; task++) {
-        const uint32_t col = task % col_blocks * BLOCK_COLS;
-        const uint32_t row = task / col_blocks * BLOCK_ROWS;
-        const uint32_t cols = m->rows - col < BLOCK_COLS ? m->rows - col : BLOCK_COLS;
-        const struct moed_weight_block block = matrix_block(m, 0, col, cols);
-        const struct moed_row_view view = {
-            .base = x->base + row * x->stride,
-            .stride = x->stride,
-            .rows = x->rows - row < BLOCK_ROWS ? x->rows - row : BLOCK_ROWS,
-        };
-
-        p->isa->multiply(&block, &view, out + row * ld + col, ld, p->ws->scratch[team_rank()].tile);
-    }
+    for (uint32_t t = 0; t < p->rows; t++)
+        norm_row(row_flags(p, t) & MOED_ROW_NORM ? &norm : &none, p->hidden + t * h,
+                 p->ws->normed + t * h, h);
 }
 
 static bool all_supplied(const struct pass *p)
@@ -55,17 +33,10 @@ static bool all_supplied(const struct pass *p)
 void cpu_logits(struct pass *p)
 {
     const struct moed_layer *spec = p->layer->spec;
-    const struct matrix router = {
-        .format = moed_format_by_name("F32"),
-        .data = (const uint8_t *)p->layer->router,
-        .row_bytes = spec->hidden * sizeof(float),
-        .rows = spec->experts,
-        .cols = spec->hidden,
-    };
-    const struct moed_row_view x = {.base = p->x, .stride = spec->hidden, .rows = p->rows};
+    const struct row_set x = {.f32 = p->x, .width = spec->hidden};
 
     if (!all_supplied(p))
-        cpu_multiply_all(p, &router, &x, p->logits, spec->experts);
+        cpu_multiply_all(p, &p->layer->router, &x, p->logits, spec->experts);
 }
 
 static void route_row(struct pass *p, uint32_t t)
@@ -73,6 +44,7 @@ static void route_row(struct pass *p, uint32_t t)
     const struct resident_layer *layer = p->layer;
     const uint32_t experts = layer->spec->experts;
     const uint32_t used = layer->spec->used;
+    const struct moed_router router = {&layer->spec->router, layer->select_bias, experts, used};
     float *logits = p->logits + (size_t)t * experts;
     int32_t *ids = p->ids + (size_t)t * p->slots;
     float *weights = p->weights + (size_t)t * p->slots;
@@ -80,8 +52,7 @@ static void route_row(struct pass *p, uint32_t t)
 
     for (uint32_t e = 0; layer->router_bias && e < experts; e++)
         logits[e] += layer->router_bias[e];
-    if (moed_route(&layer->spec->router, logits, layer->select_bias, experts, used,
-                   p->ws->scratch[team_rank()].route, ids, weights) != MOED_OK) {
+    if (moed_route(&router, logits, p->ws->scratch[team_rank()].route, ids, weights) != MOED_OK) {
         p->not_finite[t] = 1;
         first_unused = 0;
     }
@@ -124,12 +95,6 @@ void cpu_choose(struct pass *p)
     }
 }
 
-static uint64_t bank_bytes(const struct bank *b)
-{
-    return (uint64_t)b->gate.rows * b->gate.row_bytes + (uint64_t)b->up.rows * b->up.row_bytes +
-           (uint64_t)b->down.rows * b->down.row_bytes;
-}
-
 void cpu_plan(struct pass *p)
 {
     const uint32_t experts = p->layer->spec->experts;
@@ -155,7 +120,8 @@ void cpu_plan(struct pass *p)
             const uint32_t e = plan->active[a];
 
             p->ws->seen[e] = 1;
-            p->weight_bytes += bank_bytes(e < experts ? &p->layer->routed : &p->layer->shared);
+            p->weight_bytes +=
+                resident_expert_bytes(e < experts ? &p->layer->routed : &p->layer->shared);
         }
     }
 }

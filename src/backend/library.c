@@ -120,19 +120,17 @@ static int check_ids(const struct moed_layer *layer, const struct moed_routing *
     return MOED_OK;
 }
 
-/* One cut of a call: as many rows as one forward call takes. */
+/* The part of a call that one forward takes. */
 struct cut {
+    const struct moed_call *call;
     const struct moed_layer *layer;
     size_t first, rows;
-    const float *hidden;
-    float *output;
-    struct moed_routing *routing; /* NULL: not wanted */
 };
 
 /* The backend wants at least K columns; a supplied routing with fewer is widened by skips. */
 static void load_routing(struct moed *m, const struct cut *c, uint32_t slots)
 {
-    const struct moed_routing *r = c->routing;
+    const struct moed_routing *r = c->call->routing;
 
     for (size_t t = 0; t < c->rows; t++)
         for (uint32_t s = 0; s < slots; s++) {
@@ -145,14 +143,15 @@ static void load_routing(struct moed *m, const struct cut *c, uint32_t slots)
 
 static int run_cut(struct moed *m, const struct cut *c, struct moed_error *err)
 {
+    struct moed_routing *routing = c->call->routing;
     const uint32_t used = c->layer->used;
-    const bool supplied = c->routing && c->routing->supplied;
-    const uint32_t slots = supplied && c->routing->slots > used ? c->routing->slots : used;
+    const bool supplied = routing && routing->supplied;
+    const uint32_t slots = supplied && routing->slots > used ? routing->slots : used;
     struct moed_batch_rows batch = {
         .rows = (uint32_t)c->rows,
         .slots = slots,
-        .hidden = c->hidden + c->first * c->layer->hidden,
-        .output = c->output + c->first * c->layer->hidden,
+        .hidden = c->call->hidden + c->first * c->layer->hidden,
+        .output = c->call->output + c->first * c->layer->hidden,
         .ids = m->ids,
         .weights = m->weights,
         .flags = m->flags,
@@ -163,48 +162,44 @@ static int run_cut(struct moed *m, const struct cut *c, struct moed_error *err)
     memset(m->flags, supplied ? MOED_ROW_SUPPLIED : 0, c->rows);
     if (supplied)
         load_routing(m, c, slots);
-    else if (c->routing && c->routing->logits)
-        batch.logits = c->routing->logits + c->first * c->layer->experts;
+    else if (routing && routing->logits)
+        batch.logits = routing->logits + c->first * c->layer->experts;
     status = moed_forward(m->workspace, c->layer->index, &batch, err);
     for (size_t t = 0; status == MOED_OK && t < c->rows; t++)
         if (m->not_finite[t])
             return moed_fail(err, MOED_E_NOT_FINITE, "row %zu: a router logit is not finite",
                              c->first + t);
-    if (status == MOED_OK && c->routing && !supplied) {
-        memcpy(c->routing->ids + c->first * used, m->ids, c->rows * used * sizeof *m->ids);
-        memcpy(c->routing->weights + c->first * used, m->weights,
-               c->rows * used * sizeof *m->weights);
+    if (status == MOED_OK && routing && !supplied) {
+        memcpy(routing->ids + c->first * used, m->ids, c->rows * used * sizeof *m->ids);
+        memcpy(routing->weights + c->first * used, m->weights, c->rows * used * sizeof *m->weights);
     }
     return status;
 }
 
-int moed_run(struct moed *m, uint32_t layer, size_t rows, const float *hidden, float *output,
-             struct moed_routing *routing, struct moed_error *err)
+int moed_run(struct moed *m, const struct moed_call *call, struct moed_error *err)
 {
-    const struct moed_layer *found = moed_model_layer(m->model, layer);
-    const bool supplied = routing && routing->supplied;
+    const struct moed_layer *layer = moed_model_layer(m->model, call->layer);
+    const struct moed_routing *routing = call->routing;
     size_t step = m->max_rows;
     int status = MOED_OK;
 
-    if (!found)
-        return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not loaded", layer);
-    if (supplied)
-        status = check_ids(found, routing, rows, err);
-    else if (routing && routing->slots != found->used)
+    if (!layer)
+        return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not loaded", call->layer);
+    if (routing && routing->supplied)
+        status = check_ids(layer, routing, call->rows, err);
+    else if (routing && routing->slots != layer->used)
         status = moed_fail(err, MOED_E_SHAPE, "routing has %u slots, layer %u chooses %u experts",
-                           routing->slots, layer, found->used);
-    if (status == MOED_OK && supplied && routing->slots > found->used) {
-        step = (size_t)m->max_rows * found->used / routing->slots;
+                           routing->slots, call->layer, layer->used);
+    if (status == MOED_OK && routing && routing->slots > layer->used) {
+        step = (size_t)m->max_rows * layer->used / routing->slots;
         step = step > 0 ? step : 1;
     }
-    for (size_t t = 0; t < rows && status == MOED_OK; t += step) {
+    for (size_t t = 0; t < call->rows && status == MOED_OK; t += step) {
         const struct cut cut = {
-            .layer = found,
+            .call = call,
+            .layer = layer,
             .first = t,
-            .rows = rows - t < step ? rows - t : step,
-            .hidden = hidden,
-            .output = output,
-            .routing = routing,
+            .rows = call->rows - t < step ? call->rows - t : step,
         };
 
         status = run_cut(m, &cut, err);

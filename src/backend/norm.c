@@ -4,23 +4,23 @@
 #include <math.h>
 #include <string.h>
 
-void norm_row(enum moed_norm kind, const float *x, const float *weight, const float *bias,
-              float eps, float *out, size_t n)
+void norm_row(const struct norm *norm, const float *x, float *out, size_t n)
 {
     double mean = 0.0;
     double squares = 0.0;
     float scale;
 
-    if (kind == MOED_NORM_NONE) {
+    if (norm->kind == MOED_NORM_NONE) {
         memmove(out, x, n * sizeof *x);
         return;
     }
-    for (size_t i = 0; kind == MOED_NORM_LAYER && i < n; i++)
+    for (size_t i = 0; norm->kind == MOED_NORM_LAYER && i < n; i++)
         mean += x[i];
     mean /= (double)n;
     for (size_t i = 0; i < n; i++)
         squares += (x[i] - mean) * (x[i] - mean);
-    scale = 1.0F / sqrtf((float)(squares / (double)n) + eps);
+    scale = 1.0F / sqrtf((float)(squares / (double)n) + norm->eps);
     for (size_t i = 0; i < n; i++)
-        out[i] = (x[i] - (float)mean) * scale * weight[i] + (bias ? bias[i] : 0.0F);
+        out[i] =
+            (x[i] - (float)mean) * scale * norm->weight[i] + (norm->bias ? norm->bias[i] : 0.0F);
 }

@@ -6,9 +6,14 @@
 
 #include <stddef.h>
 
-/* out = x / sqrt(mean(x²) + eps) · weight (RMS), or the same about the mean (LAYER), then + bias
- * where there is one (else NULL). NONE copies. `out` may be `x`. */
-void norm_row(enum moed_norm kind, const float *x, const float *weight, const float *bias,
-              float eps, float *out, size_t n);
+struct norm {
+    enum moed_norm kind;
+    const float *weight, *bias; /* [n]; no bias: NULL */
+    float eps;
+};
+
+/* out = x / sqrt(mean(x²) + eps) · weight (RMS), or the same about the mean (LAYER), + bias.
+ * NONE copies. `out` may be `x`. */
+void norm_row(const struct norm *norm, const float *x, float *out, size_t n);
 
 #endif

@@ -148,6 +148,9 @@ static void norm(enum moed_norm kind, const float *weight, const float *bias, do
 static bool route(const struct walk *w, const struct moed_batch_rows *batch, uint32_t t)
 {
     const struct moed_layer *spec = w->layer->spec;
+    const float *matrix = (const float *)(const void *)w->layer->router.data;
+    const struct moed_router router = {&spec->router, w->layer->select_bias, spec->experts,
+                                       spec->used};
     float *logits = w->ws->logits;
     int32_t *ids = batch->ids + (size_t)t * batch->slots;
     float *weights = batch->weights + (size_t)t * batch->slots;
@@ -157,13 +160,12 @@ static bool route(const struct walk *w, const struct moed_batch_rows *batch, uin
         double sum = w->layer->router_bias ? w->layer->router_bias[e] : 0.0;
 
         for (uint32_t c = 0; c < spec->hidden; c++)
-            sum += (double)w->layer->router[(size_t)e * spec->hidden + c] * w->ws->x[c];
+            sum += (double)matrix[(size_t)e * spec->hidden + c] * w->ws->x[c];
         logits[e] = (float)sum;
     }
     if (batch->logits)
         memcpy(batch->logits + (size_t)t * spec->experts, logits, spec->experts * sizeof *logits);
-    if (moed_route(&spec->router, logits, w->layer->select_bias, spec->experts, used,
-                   w->ws->scratch, ids, weights) != MOED_OK)
+    if (moed_route(&router, logits, w->ws->scratch, ids, weights) != MOED_OK)
         used = 0;
     for (uint32_t s = used; s < batch->slots; s++) {
         ids[s] = -1;
@@ -227,7 +229,7 @@ static void finish(const struct walk *w, const float *hidden, bool residual, flo
 
     for (uint32_t i = 0; i < spec->hidden; i++)
         sum[i] *= rule->ffn_scale;
-    if (w->layer->post_norm)
+    if (residual && w->layer->post_norm)
         norm(MOED_NORM_RMS, w->layer->post_norm, NULL, rule->norm_eps, sum, spec->hidden);
     for (uint32_t i = 0; residual && i < spec->hidden; i++)
         sum[i] = rule->residual == MOED_RESIDUAL_NORMED
@@ -264,12 +266,6 @@ static void forward_row(struct walk *w, struct moed_batch_rows *batch, uint32_t 
     finish(w, hidden, (flags & MOED_ROW_RESIDUAL) != 0, out);
 }
 
-static uint64_t bank_bytes(const struct bank *b)
-{
-    return b->gate.rows * b->gate.row_bytes + b->up.rows * b->up.row_bytes +
-           b->down.rows * b->down.row_bytes;
-}
-
 static int reference_forward(struct moed_workspace *workspace, uint32_t layer_at,
                              struct moed_batch_rows *batch, struct moed_error *err)
 {
@@ -288,7 +284,8 @@ static int reference_forward(struct moed_workspace *workspace, uint32_t layer_at
     for (uint32_t e = 0; e <= experts; e++) {
         batch->active_experts += w.ws->seen[e];
         if (w.ws->seen[e])
-            batch->weight_bytes += bank_bytes(e < experts ? &w.layer->routed : &w.layer->shared);
+            batch->weight_bytes +=
+                resident_expert_bytes(e < experts ? &w.layer->routed : &w.layer->shared);
     }
     return MOED_OK;
 }
@@ -312,7 +309,7 @@ static int reference_open(const struct moed_model *model,
 
     if (!reference)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the backend");
-    status = resident_open(model, options, &reference->resident, err);
+    status = resident_open(model, options, NULL, &reference->resident, err);
     if (status != MOED_OK) {
         free(reference);
         return status;

@@ -1,5 +1,5 @@
 /* resident: loads the layers. First everything is laid out and the small tensors are decoded, then
- * all experts are copied, in parallel, straight from the file into their place. */
+ * all experts are read and packed, in parallel, straight from the file into their place. */
 #include "resident.h"
 #include "team.h"
 
@@ -8,58 +8,115 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "kernels/panel.h"
+
 struct loader {
     const struct moed_model *model;
     const struct moed_backend_options *options;
+    const struct moed_isa *isa; /* NULL: nothing is packed */
     struct resident *to;
+    uint64_t to_read; /* bytes of the file */
     struct moed_error *err;
 };
 
 /* Private pages for a matrix, so that huge pages and mlock can be asked for. */
-static int place(struct loader *l, struct matrix *m, size_t bytes)
+static int place(struct loader *l, struct matrix *m)
 {
-    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint64_t bytes;
+    void *pages;
 
+    if (!moed_mul(m->expert_bytes, m->count, &bytes))
+        return moed_fail(l->err, MOED_E_BAD_FILE, "%u experts of %zu bytes are too many", m->count,
+                         m->expert_bytes);
+    pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
-        return moed_fail(l->err, MOED_E_NO_MEMORY, "no memory for %zu bytes of weights", bytes);
+        return moed_fail(l->err, MOED_E_NO_MEMORY, "no memory for %llu bytes of weights",
+                         (unsigned long long)bytes);
     m->owned = pages;
     m->owned_bytes = bytes;
     m->data = pages;
+    l->to->bytes += bytes;
     if (l->options->hugepages)
         (void)madvise(pages, bytes, MADV_HUGEPAGE); /* a wish: the kernel may be without */
     if (l->options->mlock && mlock(pages, bytes) != 0)
         return moed_fail(l->err, MOED_E_NO_MEMORY,
-                         "mlock of %zu bytes of weights failed; raise the memlock limit", bytes);
+                         "mlock of %llu bytes of weights failed; raise the memlock limit",
+                         (unsigned long long)bytes);
     return MOED_OK;
 }
 
-static int lay_out(struct loader *l, const struct moed_weight *w, struct matrix *m)
+/* Sets the sizes of a matrix of this format, packed if it can be. */
+static int shape(struct loader *l, const struct moed_weight *w, const struct moed_isa *isa,
+                 struct matrix *m)
 {
     uint64_t expert_bytes;
-    uint64_t total;
+    uint64_t panel_bytes;
 
-    if (!w->tensor)
-        return MOED_OK;
-    if (!moed_mul(w->rows, w->row_bytes, &expert_bytes) ||
-        !moed_mul(expert_bytes, w->count, &total))
-        return moed_fail(l->err, MOED_E_BAD_FILE, "tensor \"%s\" is too large", w->tensor->name);
     m->format = w->format;
+    m->product = isa ? moed_isa_product(isa, w->format) : NULL;
     m->row_bytes = w->row_bytes;
     m->rows = (uint32_t)w->rows;
     m->cols = (uint32_t)w->cols;
     m->count = (uint32_t)w->count;
-    m->expert_bytes = expert_bytes;
-    l->to->bytes += total;
-    if (!l->options->map)
-        return place(l, m, total);
+    if (m->product) {
+        const uint64_t panels = (w->rows + MOED_PANEL_ROWS - 1) / MOED_PANEL_ROWS;
 
+        if (moed_panel_bytes(moed_panel_layout_of(w->format), w->cols, &panel_bytes) &&
+            moed_mul(panels, panel_bytes, &expert_bytes)) {
+            m->panel_bytes = panel_bytes;
+            m->expert_bytes = expert_bytes;
+            return MOED_OK;
+        }
+    } else if (moed_mul(w->rows, w->row_bytes, &expert_bytes)) {
+        m->expert_bytes = expert_bytes;
+        return MOED_OK;
+    }
+    return moed_fail(l->err, MOED_E_BAD_FILE, "tensor \"%s\" is too large", w->tensor->name);
+}
+
+/* Lays out a matrix; isa NULL: as in the file, and left in the file's mapping if that is wished. */
+static int lay_out(struct loader *l, const struct moed_weight *w, const struct moed_isa *isa,
+                   struct matrix *m)
+{
     const uint8_t *mapped;
-    const int status = moed_gguf_map(l->model->gguf, w->tensor, &mapped, l->err);
+    int status;
 
+    if (!w->tensor)
+        return MOED_OK;
+    status = shape(l, w, l->options->map ? NULL : isa, m);
+    if (status != MOED_OK)
+        return status;
+    if (!l->options->map) {
+        l->to_read += w->count * w->rows * w->row_bytes;
+        return place(l, m);
+    }
+    status = moed_gguf_map(l->model->gguf, w->tensor, &mapped, l->err);
     if (status == MOED_OK) {
         m->data = mapped + w->first_row * w->row_bytes;
         m->expert_bytes = w->stride * w->row_bytes;
+        l->to->bytes += w->count * w->rows * w->row_bytes;
     }
+    return status;
+}
+
+/* The router is f32 whatever the file has, and never packed: choosing experts takes no part in
+ * quantisation, and multiply_rows() adds in 16 lanes, more exactly than a panel does. */
+static int load_router(struct loader *l, const struct moed_weight *w, struct matrix *m)
+{
+    struct moed_weight f32 = *w;
+    float *decoded = NULL;
+    int status = moed_weight_read_f32(l->model, w, &decoded, l->err);
+
+    if (status != MOED_OK)
+        return status;
+    f32.format = moed_format_by_name("F32");
+    f32.row_bytes = w->cols * sizeof(float);
+    status = shape(l, &f32, NULL, m);
+    if (status == MOED_OK)
+        status = place(l, m);
+    if (status == MOED_OK)
+        memcpy(m->owned, decoded, m->owned_bytes);
+    free(decoded);
     return status;
 }
 
@@ -77,9 +134,9 @@ static int lay_out_bank(struct loader *l, const struct moed_experts *spec, struc
     bank->spec = spec;
     if (spec->width == 0)
         return MOED_OK;
-    if ((status = lay_out(l, &spec->gate, &bank->gate)) != 0 ||
-        (status = lay_out(l, &spec->up, &bank->up)) != 0 ||
-        (status = lay_out(l, &spec->down, &bank->down)) != 0 ||
+    if ((status = lay_out(l, &spec->gate, l->isa, &bank->gate)) != 0 ||
+        (status = lay_out(l, &spec->up, l->isa, &bank->up)) != 0 ||
+        (status = lay_out(l, &spec->down, l->isa, &bank->down)) != 0 ||
         (status = decode(l, &spec->gate_bias, &bank->gate_bias)) != 0 ||
         (status = decode(l, &spec->up_bias, &bank->up_bias)) != 0 ||
         (status = decode(l, &spec->down_bias, &bank->down_bias)) != 0 ||
@@ -94,7 +151,7 @@ static int lay_out_layer(struct loader *l, const struct moed_layer *spec, struct
     int status;
 
     to->spec = spec;
-    if ((status = decode(l, &spec->router_weight, &to->router)) != 0 ||
+    if ((status = load_router(l, &spec->router_weight, &to->router)) != 0 ||
         (status = decode(l, &spec->router_bias, &to->router_bias)) != 0 ||
         (status = decode(l, &spec->select_bias, &to->select_bias)) != 0 ||
         (status = decode(l, &spec->shared_gate, &to->shared_gate)) != 0 ||
@@ -102,26 +159,26 @@ static int lay_out_layer(struct loader *l, const struct moed_layer *spec, struct
         (status = decode(l, &spec->norm, &to->norm)) != 0 ||
         (status = decode(l, &spec->norm_bias, &to->norm_bias)) != 0 ||
         (status = decode(l, &spec->post_norm, &to->post_norm)) != 0 ||
-        (status = lay_out(l, &spec->latent_down, &to->latent_down)) != 0 ||
-        (status = lay_out(l, &spec->latent_up, &to->latent_up)) != 0 ||
+        (status = lay_out(l, &spec->latent_down, NULL, &to->latent_down)) != 0 ||
+        (status = lay_out(l, &spec->latent_up, NULL, &to->latent_up)) != 0 ||
         (status = lay_out_bank(l, &spec->routed, &to->routed)) != 0)
         return status;
     return lay_out_bank(l, &spec->shared, &to->shared);
 }
 
-/* ---- copying ---- */
+/* ---- reading ---- */
 
-#define MATRICES 8 /* of a layer that are laid out rather than decoded */
+#define MATRICES 8 /* of a layer that are read from the file rather than decoded */
 
-struct copy {
+struct reading {
     const struct moed_weight *from;
     const struct matrix *to;
 };
 
-static void copies_of(const struct resident_layer *layer, struct copy out[MATRICES])
+static void readings_of(const struct resident_layer *layer, struct reading out[MATRICES])
 {
     const struct moed_layer *s = layer->spec;
-    const struct copy all[MATRICES] = {
+    const struct reading all[MATRICES] = {
         {&s->routed.gate, &layer->routed.gate}, {&s->routed.up, &layer->routed.up},
         {&s->routed.down, &layer->routed.down}, {&s->shared.gate, &layer->shared.gate},
         {&s->shared.up, &layer->shared.up},     {&s->shared.down, &layer->shared.down},
@@ -131,60 +188,103 @@ static void copies_of(const struct resident_layer *layer, struct copy out[MATRIC
     memcpy(out, all, sizeof all);
 }
 
-struct copying {
+/* What the reading threads share. */
+struct progress {
     struct loader *loader;
-    uint64_t total;
+    uint8_t *staging; /* one panel's rows for each thread */
+    size_t staging_bytes;
     atomic_ullong done;
     atomic_int status;
 };
 
-static void copy_expert(struct copying *c, const struct copy *copy, uint32_t expert)
+/* One expert, a panel's rows at a time. */
+static int read_expert(struct progress *p, const struct reading *r, uint32_t expert,
+                       struct moed_error *err)
 {
-    const struct moed_backend_options *o = c->loader->options;
+    const struct matrix *m = r->to;
+    uint8_t *to = (uint8_t *)m->owned + expert * m->expert_bytes;
+    uint8_t *staging = p->staging + team_rank() * p->staging_bytes;
+    struct moed_weight_span rows = {.expert = expert, .n = m->rows};
+
+    if (!m->product)
+        return moed_weight_read(p->loader->model, r->from, rows, to, err);
+    for (rows.first = 0; rows.first < m->rows; rows.first += rows.n) {
+        int status;
+
+        rows.n = m->rows - rows.first < MOED_PANEL_ROWS ? m->rows - rows.first : MOED_PANEL_ROWS;
+        status = moed_weight_read(p->loader->model, r->from, rows, staging, err);
+        if (status != MOED_OK)
+            return status;
+        moed_panel_pack(moed_panel_layout_of(m->format), staging, m->row_bytes, (uint32_t)rows.n,
+                        m->cols, to + rows.first / MOED_PANEL_ROWS * m->panel_bytes);
+    }
+    return MOED_OK;
+}
+
+static void read_one(struct progress *p, const struct reading *r, uint32_t expert)
+{
+    const struct moed_backend_options *o = p->loader->options;
+    const uint64_t bytes = (uint64_t)r->to->rows * r->to->row_bytes;
     struct moed_error err = {0};
-    uint8_t *to = (uint8_t *)copy->to->owned + expert * copy->to->expert_bytes;
     int expected = MOED_OK;
     int status;
 
-    if (atomic_load(&c->status) != MOED_OK)
+    if (atomic_load(&p->status) != MOED_OK)
         return;
-    status = moed_weight_read(c->loader->model, copy->from, expert, 0, copy->to->rows, to, &err);
+    status = read_expert(p, r, expert, &err);
     if (status != MOED_OK) { /* the first failure is the one that is told */
-        if (atomic_compare_exchange_strong(&c->status, &expected, status) && c->loader->err)
-            *c->loader->err = err;
+        if (atomic_compare_exchange_strong(&p->status, &expected, status) && p->loader->err)
+            *p->loader->err = err;
         return;
     }
-    const uint64_t done =
-        atomic_fetch_add(&c->done, copy->to->expert_bytes) + copy->to->expert_bytes;
+    const uint64_t done = atomic_fetch_add(&p->done, bytes) + bytes;
+
     if (o->progress)
-        o->progress(o->progress_context, done, c->total);
+        o->progress(o->progress_context, done, p->loader->to_read);
 }
 
-static int copy_all(struct loader *l)
+static size_t largest_panel_in_file(const struct resident *resident)
 {
-    struct copying c = {.loader = l, .total = l->to->bytes};
+    size_t most = 0;
 
+    for (uint32_t i = 0; i < resident->n_layers; i++) {
+        struct reading readings[MATRICES];
+
+        readings_of(&resident->layers[i], readings);
+        for (int m = 0; m < MATRICES; m++)
+            if (readings[m].to->row_bytes > most)
+                most = readings[m].to->row_bytes;
+    }
+    return most * MOED_PANEL_ROWS;
+}
+
+static int read_all(struct loader *l)
+{
+    struct progress p = {.loader = l, .staging_bytes = largest_panel_in_file(l->to)};
+
+    p.staging = moed_aligned_alloc(l->options->threads, p.staging_bytes);
+    if (!p.staging)
+        return moed_fail(l->err, MOED_E_NO_MEMORY, "no memory to read experts into");
     for (uint32_t i = 0; i < l->to->n_layers; i++) {
-        struct copy copies[MATRICES];
+        struct reading readings[MATRICES];
 
-        copies_of(&l->to->layers[i], copies);
+        readings_of(&l->to->layers[i], readings);
         for (int m = 0; m < MATRICES; m++) {
-            if (!copies[m].to->owned)
+            if (!readings[m].to->owned)
                 continue;
 #pragma omp parallel for num_threads(l->options->threads) schedule(dynamic)
-            for (uint32_t e = 0; e < copies[m].to->count; e++)
-                copy_expert(&c, &copies[m], e);
+            for (uint32_t e = 0; e < readings[m].to->count; e++)
+                read_one(&p, &readings[m], e);
         }
     }
-    if (atomic_load(&c.status) == MOED_OK && l->options->progress)
-        l->options->progress(l->options->progress_context, c.total, c.total);
-    return atomic_load(&c.status);
+    free(p.staging);
+    return atomic_load(&p.status);
 }
 
 int resident_open(const struct moed_model *model, const struct moed_backend_options *options,
-                  struct resident *out, struct moed_error *err)
+                  const struct moed_isa *isa, struct resident *out, struct moed_error *err)
 {
-    struct loader l = {.model = model, .options = options, .to = out, .err = err};
+    struct loader l = {.model = model, .options = options, .isa = isa, .to = out, .err = err};
     int status = MOED_OK;
 
     *out = (struct resident){.n_layers = model->n_layers};
@@ -194,7 +294,7 @@ int resident_open(const struct moed_model *model, const struct moed_backend_opti
     for (uint32_t i = 0; i < model->n_layers && status == MOED_OK; i++)
         status = lay_out_layer(&l, &model->layers[i], &out->layers[i]);
     if (status == MOED_OK)
-        status = copy_all(&l);
+        status = read_all(&l);
     if (status != MOED_OK)
         resident_close(out);
     return status;
@@ -215,12 +315,12 @@ void resident_close(struct resident *resident)
 {
     for (uint32_t i = 0; resident->layers && i < resident->n_layers; i++) {
         struct resident_layer *layer = &resident->layers[i];
-        float *small[] = {layer->router,      layer->router_bias, layer->select_bias,
-                          layer->shared_gate, layer->latent_norm, layer->norm,
-                          layer->norm_bias,   layer->post_norm};
-        struct matrix *large[] = {&layer->routed.gate, &layer->routed.up, &layer->routed.down,
-                                  &layer->shared.gate, &layer->shared.up, &layer->shared.down,
-                                  &layer->latent_down, &layer->latent_up};
+        float *small[] = {layer->router_bias, layer->select_bias, layer->shared_gate,
+                          layer->latent_norm, layer->norm,        layer->norm_bias,
+                          layer->post_norm};
+        struct matrix *large[] = {&layer->router,      &layer->routed.gate, &layer->routed.up,
+                                  &layer->routed.down, &layer->shared.gate, &layer->shared.up,
+                                  &layer->shared.down, &layer->latent_down, &layer->latent_up};
 
         for (size_t j = 0; j < MOED_ARRAY_LEN(small); j++)
             free(small[j]);
@@ -232,4 +332,10 @@ void resident_close(struct resident *resident)
     }
     free(resident->layers);
     *resident = (struct resident){0};
+}
+
+uint64_t resident_expert_bytes(const struct bank *b)
+{
+    return (uint64_t)b->gate.rows * b->gate.row_bytes + (uint64_t)b->up.rows * b->up.row_bytes +
+           (uint64_t)b->down.rows * b->down.row_bytes;
 }

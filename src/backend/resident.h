@@ -1,17 +1,22 @@
-/* resident: the weights of the served layers in memory, in the file's own formats. Matrices that
- * are large stay packed; what is small (router, biases, norms) is decoded to f32 once. */
+/* resident: the weights of the served layers in memory. Matrices are packed into panels where the
+ * instruction set multiplies panels of their format; otherwise they stay as in the file. What is
+ * small (router, biases, norms) is decoded to f32 once. */
 #ifndef MOED_BACKEND_RESIDENT_H
 #define MOED_BACKEND_RESIDENT_H
 
 #include <moed/backend.h>
 
+#include "kernels/cpu/cpu.h"
+
 struct matrix {
     const struct moed_format *format;
-    const uint8_t *data; /* [count] experts of [rows] of row_bytes; NULL: absent */
-    size_t row_bytes;
-    size_t expert_bytes; /* from one expert to the next */
+    const struct moed_product *product; /* packed for it; NULL: rows as in the file */
+    const uint8_t *data;                /* NULL: absent */
+    size_t row_bytes;                   /* in the file */
+    size_t panel_bytes;                 /* packed */
+    size_t expert_bytes;                /* from one expert to the next */
     uint32_t rows, cols, count;
-    void *owned; /* the pages that `data` stands in, or NULL when mapped or decoded */
+    void *owned; /* the pages that `data` stands in, or NULL when mapped */
     size_t owned_bytes;
 };
 
@@ -25,10 +30,10 @@ struct bank { /* one of struct moed_experts */
 struct resident_layer {
     const struct moed_layer *spec;
     struct bank routed, shared;
-    float *router;                    /* [E, H] */
-    float *router_bias, *select_bias; /* [E] or NULL */
-    float *shared_gate;               /* [H] or NULL */
-    struct matrix latent_down, latent_up;
+    struct matrix router;                 /* [E, H] f32, whatever the file has */
+    float *router_bias, *select_bias;     /* [E] or NULL */
+    float *shared_gate;                   /* [H] or NULL */
+    struct matrix latent_down, latent_up; /* never packed */
     float *latent_norm, *norm, *norm_bias, *post_norm;
 };
 
@@ -38,8 +43,12 @@ struct resident {
     uint64_t bytes; /* held or mapped */
 };
 
+/* `isa` NULL: nothing is packed. */
 int resident_open(const struct moed_model *model, const struct moed_backend_options *options,
-                  struct resident *out, struct moed_error *err);
+                  const struct moed_isa *isa, struct resident *out, struct moed_error *err);
 void resident_close(struct resident *resident);
+
+/* Bytes in the file of one expert of a bank: what a pass reads for it. */
+uint64_t resident_expert_bytes(const struct bank *bank);
 
 #endif

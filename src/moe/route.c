@@ -46,17 +46,17 @@ static void score_all(enum moed_score kind, const float *logits, uint32_t n, flo
 }
 
 /* What the choice is made by. */
-static void select_all(const struct moed_router_rule *rule, const float *logits, const float *score,
-                       const float *bias, uint32_t n, float *select)
+static void select_all(const struct moed_router *router, const float *logits, const float *score,
+                       float *select)
 {
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < router->experts; i++) {
         float s = score[i];
 
-        if (rule->select == MOED_SELECT_LOGITS)
+        if (router->rule->select == MOED_SELECT_LOGITS)
             s = logits[i];
-        else if (rule->select == MOED_SELECT_SIGMOID)
+        else if (router->rule->select == MOED_SELECT_SIGMOID)
             s = sigmoid(logits[i]);
-        select[i] = bias ? s + bias[i] : s;
+        select[i] = router->bias ? s + router->bias[i] : s;
     }
 }
 
@@ -138,20 +138,21 @@ static void weigh(const struct moed_router_rule *rule, const float *score, uint3
         weights[j] *= rule->scale;
 }
 
-int moed_route(const struct moed_router_rule *rule, const float *logits, const float *bias,
-               uint32_t experts, uint32_t used, float *scratch, int32_t *ids, float *weights)
+int moed_route(const struct moed_router *router, const float *logits, float *scratch, int32_t *ids,
+               float *weights)
 {
+    const struct moed_router_rule *rule = router->rule;
     float *score = scratch;
-    float *select = scratch + experts;
+    float *select = scratch + router->experts;
 
-    for (uint32_t i = 0; i < experts; i++)
+    for (uint32_t i = 0; i < router->experts; i++)
         if (!isfinite(logits[i]))
             return MOED_E_NOT_FINITE;
-    score_all(rule->score, logits, experts, score);
-    select_all(rule, logits, score, bias, experts, select);
+    score_all(rule->score, logits, router->experts, score);
+    select_all(router, logits, score, select);
     if (rule->groups > 1)
-        limit_groups(rule, experts, select);
-    top_k(select, experts, used, ids);
-    weigh(rule, score, used, ids, weights);
+        limit_groups(rule, router->experts, select);
+    top_k(select, router->experts, router->used, ids);
+    weigh(rule, score, router->used, ids, weights);
     return MOED_OK;
 }

@@ -24,15 +24,17 @@ int main(int argc, char **argv)
     struct moed_routing routing = {.slots = info.used,
                                    .ids = calloc(info.used, sizeof(int32_t)),
                                    .weights = calloc(info.used, sizeof(float))};
+    struct moed_call call = {info.layer, 1, hidden, output, &routing};
     double difference = 0.0;
     double size = 0.0;
 
     for (uint32_t i = 0; i < info.hidden; i++)
         hidden[i] = sinf((float)i);
-    if (moed_run(m, info.layer, 1, hidden, output, &routing, &err) != 0)
+    if (moed_run(m, &call, &err) != 0)
         goto failed;
     routing.supplied = 1;
-    if (moed_run(m, info.layer, 1, hidden, again, &routing, &err) != 0)
+    call.output = again;
+    if (moed_run(m, &call, &err) != 0)
         goto failed;
     for (uint32_t i = 0; i < info.hidden; i++) {
         difference += fabs((double)output[i] - again[i]);

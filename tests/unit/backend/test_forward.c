@@ -327,7 +327,7 @@ static void mapped_weights_answer_alike(void **state)
     assert_int_equal(moed_backend_open(r.model, &options, &r.backend, NULL), 0);
     assert_int_equal(moed_workspace_create(r.backend, &r.workspace, NULL), 0);
     forward(&r, 0, &mapped);
-    assert_memory_equal(mapped.output, resident.output, sizeof resident.output);
+    assert_true(golden_error(mapped.output, resident.output, T * H) < 1e-6); /* other sums */
     rig_close(&r);
 }
 

@@ -76,12 +76,12 @@ static void check(const struct golden_case *c, void *context)
         .weights = malloc((size_t)c->rows * c->k * sizeof(float)),
         .logits = malloc((size_t)c->rows * c->experts * sizeof(float)),
     };
+    const struct moed_call call = {c->layer, c->rows, c->x, output, &routing};
     struct moed_error err = {0};
     struct moed *m = NULL;
 
     memset(output, 0xff, (size_t)c->rows * c->hidden * sizeof *output); /* NaN: dirty on purpose */
-    if (moed_open(c->model, &options, &m, &err) != 0 ||
-        moed_run(m, c->layer, c->rows, c->x, output, &routing, &err) != 0)
+    if (moed_open(c->model, &options, &m, &err) != 0 || moed_run(m, &call, &err) != 0)
         fail(t, c, err.message);
     else
         check_answer(t, c, output, &routing);

@@ -61,9 +61,10 @@ static struct moed *open_with(const char *isa, uint32_t threads, uint32_t max_ro
 
 static void run(struct moed *m, size_t first, size_t n, float *output)
 {
+    const struct moed_call call = {0, n, rows + first * HIDDEN, output + first * HIDDEN, NULL};
     struct moed_error err;
 
-    if (moed_run(m, 0, n, rows + first * HIDDEN, output + first * HIDDEN, NULL, &err) != 0)
+    if (moed_run(m, &call, &err) != 0)
         fail_msg("%s", err.message);
 }
 
@@ -121,8 +122,8 @@ static void any_place_any_company(void **state)
     memcpy(batch, rows, sizeof batch);
     for (size_t t = 0; t < ROWS; t += 5)
         memcpy(batch + t * HIDDEN, rows, HIDDEN * sizeof *rows);
-    assert_int_equal(moed_run(m, 0, 1, rows, alone, NULL, &err), 0);
-    assert_int_equal(moed_run(m, 0, ROWS, batch, output, NULL, &err), 0);
+    assert_int_equal(moed_run(m, &(struct moed_call){0, 1, rows, alone, NULL}, &err), 0);
+    assert_int_equal(moed_run(m, &(struct moed_call){0, ROWS, batch, output, NULL}, &err), 0);
     for (size_t t = 0; t < ROWS; t += 5)
         assert_memory_equal(output + t * HIDDEN, alone, sizeof alone);
     moed_close(m);

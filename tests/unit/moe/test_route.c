@@ -144,7 +144,9 @@ static void check(const struct moed_router_rule *rule, const float *logits, cons
     double want_weights[MAX_E];
     int32_t want_ids[MAX_E];
 
-    assert_int_equal(moed_route(rule, logits, bias, n, k, scratch, ids, weights), MOED_OK);
+    assert_int_equal(
+        moed_route(&(struct moed_router){rule, bias, n, k}, logits, scratch, ids, weights),
+        MOED_OK);
     plain_route(rule, logits, bias, n, k, want_ids, want_weights);
     for (uint32_t j = 0; j < k; j++) {
         assert_int_equal(ids[j], want_ids[j]);
@@ -214,7 +216,9 @@ static void ties_go_to_the_lower_index(void **state)
     int32_t ids[5];
 
     (void)state;
-    assert_int_equal(moed_route(&qwen3, logits, NULL, 6, 5, scratch, ids, weights), MOED_OK);
+    assert_int_equal(
+        moed_route(&(struct moed_router){&qwen3, NULL, 6, 5}, logits, scratch, ids, weights),
+        MOED_OK);
     assert_memory_equal(ids, ((int32_t[]){1, 2, 4, 0, 5}), sizeof ids);
     assert_true(weights[0] == weights[2] && weights[3] == weights[4]);
 }
@@ -231,7 +235,9 @@ static void the_floor_acts_on_vanishing_sums(void **state)
     int32_t id;
 
     (void)state;
-    assert_int_equal(moed_route(&rule, logits, NULL, 2, 1, scratch, &id, &weight), MOED_OK);
+    assert_int_equal(
+        moed_route(&(struct moed_router){&rule, NULL, 2, 1}, logits, scratch, &id, &weight),
+        MOED_OK);
     assert_true(fabs(weight - 9.357623e-14 / 6.103515625e-5) < 1e-14);
 }
 
@@ -248,7 +254,8 @@ static void what_is_not_finite_is_an_error(void **state)
             int32_t ids[2] = {9, 9};
 
             logits[at] = bad[i];
-            assert_int_equal(moed_route(&qwen3, logits, NULL, 4, 2, scratch, ids, weights),
+            assert_int_equal(moed_route(&(struct moed_router){&qwen3, NULL, 4, 2}, logits, scratch,
+                                        ids, weights),
                              MOED_E_NOT_FINITE);
             assert_int_equal(ids[0], 9);
             assert_true(weights[1] == 9.0F);

@@ -1,0 +1,289 @@
+/* panel: the layout of each format's panels, and packing and unpacking by it. */
+#include "panel.h"
+
+#include <string.h>
+
+#include "panel_codes.h"
+#include "reference.h"
+
+#define PLANE_8 8
+#define PLANE_4 4
+#define PLANE_2 2
+#define PLANE_1 1
+
+#define GROUPS 8 /* of 4 inputs in 32 */
+
+struct field { /* `count` values of `size` bytes that begin at byte `at` of a block */
+    uint8_t at, size, count;
+};
+
+struct moed_panel_layout {
+    const char *format;
+    uint32_t cols, bytes;   /* of a block in the file */
+    uint32_t planes;        /* sum of PLANE_*; 0: floats */
+    struct field fields[2]; /* the block's bytes that are not codes */
+    const struct moed_codes *codes;
+    uint32_t float_group; /* floats: consecutive inputs that lie together */
+};
+
+#define FLOATS(NAME, group)                                                            \
+    {                                                                                  \
+        .format = #NAME, .cols = 1, .bytes = MOED_BYTES_##NAME, .float_group = (group) \
+    }
+#define CODES(NAME, codes_of, bits, ...)                                                          \
+    {                                                                                             \
+        .format = #NAME, .cols = MOED_BLOCK_##NAME, .bytes = MOED_BYTES_##NAME, .planes = (bits), \
+        .fields = {__VA_ARGS__}, .codes = &moed_codes_##codes_of                                  \
+    }
+
+static const struct moed_panel_layout layouts[] = {
+    FLOATS(F32, 1),
+    FLOATS(F16, 1),
+    FLOATS(BF16, 2),
+    CODES(Q4_0, q4_0, PLANE_4, {0, 2, 1}),
+    CODES(Q4_1, q4_1, PLANE_4, {0, 2, 2}),
+    CODES(Q5_0, q5_0, PLANE_4 + PLANE_1, {0, 2, 1}),
+    CODES(Q5_1, q5_1, PLANE_4 + PLANE_1, {0, 2, 2}),
+    CODES(Q8_0, q8_0, PLANE_8, {0, 2, 1}),
+    CODES(Q2_K, q2_k, PLANE_2, {80, 2, 2}, {0, 1, 16}),
+    CODES(Q3_K, q3_k, PLANE_2 + PLANE_1, {108, 2, 1}, {96, 1, 12}),
+    CODES(Q4_K, q4_k, PLANE_4, {0, 2, 2}, {4, 1, 12}),
+    CODES(Q5_K, q5_k, PLANE_4 + PLANE_1, {0, 2, 2}, {4, 1, 12}),
+    CODES(Q6_K, q6_k, PLANE_4 + PLANE_2, {208, 2, 1}, {192, 1, 16}),
+    CODES(IQ4_NL, q4_0, PLANE_4, {0, 2, 1}),
+    CODES(IQ4_XS, iq4_xs, PLANE_4, {0, 2, 2}, {4, 1, 4}),
+    CODES(MXFP4, mxfp4, PLANE_4, {0, 1, 1}),
+};
+
+const struct moed_panel_layout *moed_panel_layout_of(const struct moed_format *format)
+{
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+        if (strcmp(layouts[i].format, format->name) == 0)
+            return &layouts[i];
+    return NULL;
+}
+
+static uint32_t header_bytes(const struct moed_panel_layout *l)
+{
+    uint32_t bytes = 0;
+
+    for (int f = 0; f < 2; f++)
+        bytes += (uint32_t)l->fields[f].size * l->fields[f].count * MOED_PANEL_ROWS;
+    return bytes;
+}
+
+static uint32_t block_bytes(const struct moed_panel_layout *l)
+{
+    if (l->planes == 0)
+        return l->bytes * MOED_PANEL_ROWS;
+    return header_bytes(l) + l->cols * l->planes * MOED_PANEL_ROWS / 8;
+}
+
+bool moed_panel_bytes(const struct moed_panel_layout *l, uint64_t cols, uint64_t *out)
+{
+    uint64_t padded = cols;
+
+    if (l->float_group == 2)
+        padded += cols % 2; /* half a group is padded with a zero */
+    return padded >= cols && !__builtin_mul_overflow(padded / l->cols, block_bytes(l), out);
+}
+
+/* ---- floats ---- */
+
+/* Where element `col` of lane `row` lies. */
+static size_t float_at(const struct moed_panel_layout *l, uint32_t row, uint32_t col)
+{
+    const size_t group = col / l->float_group;
+
+    return ((group * MOED_PANEL_ROWS + row) * l->float_group + col % l->float_group) * l->bytes;
+}
+
+static void pack_float_row(const struct moed_panel_layout *l, const uint8_t *src, uint32_t row,
+                           uint32_t cols, uint8_t *dst)
+{
+    for (uint32_t c = 0; c < cols; c++) {
+        if (l->bytes == 4)
+            memcpy(dst + float_at(l, row, c), src + (size_t)c * 4, 4);
+        else
+            memcpy(dst + float_at(l, row, c), src + (size_t)c * 2, 2);
+    }
+}
+
+static void unpack_float_row(const struct moed_panel_layout *l, const uint8_t *src, uint32_t row,
+                             uint32_t cols, uint8_t *dst)
+{
+    for (uint32_t c = 0; c < cols; c++)
+        memcpy(dst + (size_t)c * l->bytes, src + float_at(l, row, c), l->bytes);
+}
+
+/* ---- headers ---- */
+
+/* Field value `k` of lane `row` lies at header + k × 16 × size + row × size. */
+static void pack_header(const struct moed_panel_layout *l, const uint8_t *block, uint32_t row,
+                        uint8_t *header)
+{
+    for (int f = 0; f < 2; f++) {
+        const struct field *field = &l->fields[f];
+
+        for (uint32_t k = 0; k < field->count; k++) {
+            memcpy(header + (size_t)row * field->size, block + field->at + k * field->size,
+                   field->size);
+            header += MOED_PANEL_ROWS * field->size;
+        }
+    }
+}
+
+static void unpack_header(const struct moed_panel_layout *l, const uint8_t *header, uint32_t row,
+                          uint8_t *block)
+{
+    for (int f = 0; f < 2; f++) {
+        const struct field *field = &l->fields[f];
+
+        for (uint32_t k = 0; k < field->count; k++) {
+            memcpy(block + field->at + k * field->size, header + (size_t)row * field->size,
+                   field->size);
+            header += MOED_PANEL_ROWS * field->size;
+        }
+    }
+}
+
+/* ---- codes: four at a time, since a group of 4 inputs lies together everywhere ---- */
+
+#define LANE(plane, vector, row) ((plane) + ((size_t)(vector)*MOED_PANEL_ROWS + (row)) * 4)
+
+static uint32_t load32(const uint8_t *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, 4);
+    return v;
+}
+
+static void store32(uint8_t *p, uint32_t v)
+{
+    memcpy(p, &v, 4);
+}
+
+/* Codes of 32 inputs of one lane into the planes at dst. */
+static void pack_codes(uint32_t planes, const uint8_t *codes, uint32_t row, uint8_t *dst)
+{
+    const int above = planes & PLANE_4 ? 4 : planes & PLANE_2 ? 2 : 0;
+    uint32_t c[GROUPS];
+
+    memcpy(c, codes, sizeof c);
+    if (planes & PLANE_8)
+        for (int g = 0; g < GROUPS; g++)
+            store32(LANE(dst, g, row), c[g]);
+    if (planes & PLANE_4) {
+        for (int j = 0; j < 4; j++)
+            store32(LANE(dst, j, row), (c[2 * j] & 0x0f0f0f0fU) | (c[2 * j + 1] & 0x0f0f0f0fU)
+                                                                      << 4);
+        dst += 256;
+    }
+    if (planes & PLANE_2) {
+        const int from = planes & PLANE_4 ? 4 : 0;
+
+        for (int h = 0; h < 2; h++) {
+            uint32_t v = 0;
+
+            for (int q = 0; q < 4; q++)
+                v |= ((c[4 * h + q] >> from) & 0x03030303U) << (2 * q);
+            store32(LANE(dst, h, row), v);
+        }
+        dst += 128;
+    }
+    if (planes & PLANE_1) {
+        uint32_t v = 0;
+
+        for (int g = 0; g < GROUPS; g++)
+            v |= ((c[g] >> above) & 0x01010101U) << g;
+        store32(LANE(dst, 0, row), v);
+    }
+}
+
+static void unpack_codes(uint32_t planes, const uint8_t *src, uint32_t row, uint8_t *codes)
+{
+    const int above = planes & PLANE_4 ? 4 : planes & PLANE_2 ? 2 : 0;
+    uint32_t c[GROUPS] = {0};
+
+    for (int g = 0; (planes & PLANE_8) && g < GROUPS; g++)
+        c[g] = load32(LANE(src, g, row));
+    if (planes & PLANE_4) {
+        for (int g = 0; g < GROUPS; g++)
+            c[g] = (load32(LANE(src, g / 2, row)) >> (4 * (g % 2))) & 0x0f0f0f0fU;
+        src += 256;
+    }
+    if (planes & PLANE_2) {
+        const int to = planes & PLANE_4 ? 4 : 0;
+
+        for (int g = 0; g < GROUPS; g++)
+            c[g] |= ((load32(LANE(src, g / 4, row)) >> (2 * (g % 4))) & 0x03030303U) << to;
+        src += 128;
+    }
+    for (int g = 0; (planes & PLANE_1) && g < GROUPS; g++)
+        c[g] |= ((load32(LANE(src, 0, row)) >> g) & 0x01010101U) << above;
+    memcpy(codes, c, sizeof c);
+}
+
+/* ---- rows ---- */
+
+static void pack_row(const struct moed_panel_layout *l, const uint8_t *src, uint32_t row,
+                     uint32_t cols, uint8_t *dst)
+{
+    const uint32_t bytes = block_bytes(l);
+    const uint32_t header = header_bytes(l);
+    const uint32_t sub_bytes = 32 * l->planes * MOED_PANEL_ROWS / 8;
+    uint8_t codes[256];
+
+    for (uint32_t b = 0; b < cols / l->cols; b++, src += l->bytes, dst += bytes) {
+        pack_header(l, src, row, dst);
+        l->codes->get(src, codes);
+        for (uint32_t s = 0; s < l->cols / 32; s++)
+            pack_codes(l->planes, codes + s * 32, row, dst + header + s * sub_bytes);
+    }
+}
+
+static void unpack_row(const struct moed_panel_layout *l, const uint8_t *src, uint32_t row,
+                       uint32_t cols, uint8_t *dst)
+{
+    const uint32_t bytes = block_bytes(l);
+    const uint32_t header = header_bytes(l);
+    const uint32_t sub_bytes = 32 * l->planes * MOED_PANEL_ROWS / 8;
+    uint8_t codes[256];
+
+    for (uint32_t b = 0; b < cols / l->cols; b++, src += bytes, dst += l->bytes) {
+        memset(dst, 0, l->bytes);
+        unpack_header(l, src, row, dst);
+        for (uint32_t s = 0; s < l->cols / 32; s++)
+            unpack_codes(l->planes, src + header + s * sub_bytes, row, codes + s * 32);
+        l->codes->put(codes, dst);
+    }
+}
+
+void moed_panel_pack(const struct moed_panel_layout *l, const uint8_t *src, size_t row_bytes,
+                     uint32_t rows, uint32_t cols, uint8_t *dst)
+{
+    uint64_t bytes = 0;
+
+    if (rows < MOED_PANEL_ROWS || cols % 2 != 0) {
+        moed_panel_bytes(l, cols, &bytes);
+        memset(dst, 0, bytes);
+    }
+    for (uint32_t r = 0; r < rows; r++) {
+        if (l->planes == 0)
+            pack_float_row(l, src + r * row_bytes, r, cols, dst);
+        else
+            pack_row(l, src + r * row_bytes, r, cols, dst);
+    }
+}
+
+void moed_panel_unpack(const struct moed_panel_layout *l, const uint8_t *src, uint32_t rows,
+                       uint32_t cols, uint8_t *dst, size_t row_bytes)
+{
+    for (uint32_t r = 0; r < rows; r++) {
+        if (l->planes == 0)
+            unpack_float_row(l, src, r, cols, dst + r * row_bytes);
+        else
+            unpack_row(l, src, r, cols, dst + r * row_bytes);
+    }
+}

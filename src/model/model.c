@@ -1,0 +1,240 @@
+/* model: opens a file, finds its MoE layers and binds those that are to be served. */
+#include "bind.h"
+#include "layers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_BLOCKS 512 /* llama.cpp's limit too */
+
+/* The public struct and what only this file writes. */
+struct open_model {
+    struct moed_model model; /* first: a moed_model is one of these */
+    struct model_source source;
+    char *name;
+    uint32_t *moe_layers;
+};
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static int read_name(struct open_model *m, const char *path, struct moed_error *err)
+{
+    const char *name;
+    int rc = moed_gguf_get_string(m->model.gguf, "general.name", &name, err);
+    size_t length;
+
+    if (rc != 0 && rc != MOED_E_NOT_FOUND)
+        return rc;
+    if (rc == MOED_E_NOT_FOUND)
+        name = base_name(path);
+    length = strlen(name);
+    if (rc == MOED_E_NOT_FOUND && length > 5 && strcmp(name + length - 5, ".gguf") == 0)
+        length -= 5;
+    m->model.name = m->name = strndup(name, length);
+    return m->name ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for the model's name");
+}
+
+static int read_arch(struct open_model *m, struct moed_error *err)
+{
+    const char *name;
+    uint64_t blocks;
+    int rc = moed_gguf_get_string(m->model.gguf, "general.architecture", &name, err);
+
+    if (rc == MOED_E_NOT_FOUND)
+        return moed_fail(err, MOED_E_BAD_FILE, "key general.architecture is missing");
+    if (rc != 0)
+        return rc;
+    m->model.arch = name;
+    m->source.keys = (struct model_keys){m->model.gguf, name};
+    m->source.arch = model_arch_find(m->model.gguf, name);
+    if (!m->source.arch)
+        return model_arch_unknown(m->model.gguf, name, err);
+    if (m->source.arch->refuses)
+        return moed_fail(err, MOED_E_UNSUPPORTED, "architecture %s cannot be served: %s", name,
+                         m->source.arch->refuses);
+    rc = model_key_u64(&m->source.keys, "block_count", 0, &blocks, err);
+    if (rc == MOED_E_NOT_FOUND)
+        return moed_fail(err, MOED_E_BAD_FILE, "key %s.block_count is missing", name);
+    if (rc == 0 && (blocks < 1 || blocks > MAX_BLOCKS))
+        return moed_fail(err, MOED_E_BAD_FILE, "key %s.block_count: found %llu, expected 1 to %d",
+                         name, (unsigned long long)blocks, MAX_BLOCKS);
+    if (rc == 0)
+        m->model.block_count = (uint32_t)blocks;
+    return rc;
+}
+
+/* A tensor of a block past the last would silently not be served. */
+static int check_blocks(const struct open_model *m, struct moed_error *err)
+{
+    const struct moed_gguf *gguf = m->model.gguf;
+
+    for (size_t i = 0; i < moed_gguf_tensor_count(gguf); i++) {
+        const char *name = moed_gguf_tensor_at(gguf, i)->name;
+
+        if (strncmp(name, "blk.", 4) != 0 || name[4] < '0' || name[4] > '9')
+            continue;
+        if (strtoul(name + 4, NULL, 10) >= m->model.block_count)
+            return moed_fail(err, MOED_E_BAD_FILE,
+                             "key %s.block_count is %u, but the file has tensor %s", m->model.arch,
+                             m->model.block_count, name);
+    }
+    return 0;
+}
+
+static int find_moe_layers(struct open_model *m, struct moed_error *err)
+{
+    m->moe_layers = moed_calloc(m->model.block_count, sizeof(*m->moe_layers));
+    if (!m->moe_layers)
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u blocks", m->model.block_count);
+    m->model.moe_layers = m->moe_layers;
+    for (uint32_t i = 0; i < m->model.block_count; i++) {
+        const struct model_block block = {m->model.gguf, i, err};
+        bool is_moe;
+        int rc = model_is_moe(&block, &is_moe);
+
+        if (rc != 0)
+            return rc;
+        if (is_moe)
+            m->moe_layers[m->model.n_moe_layers++] = i;
+    }
+    if (m->model.n_moe_layers == 0)
+        return moed_fail(err, MOED_E_BAD_FILE,
+                         "no MoE layer: none of the %u blocks has ffn_gate_inp.weight and "
+                         "ffn_down_exps.weight",
+                         m->model.block_count);
+    return 0;
+}
+
+/* All MoE layers that can be served, or those asked for, each of which must be one. */
+static int choose_layers(const struct open_model *m, const char *layers, bool *chosen,
+                         struct moed_error *err)
+{
+    const struct moed_model *model = &m->model;
+    const char *refusal = NULL;
+    uint32_t n = 0;
+    int rc = layers ? model_select_layers(layers, model->block_count, chosen, err) : 0;
+
+    for (uint32_t i = 0; rc == 0 && i < model->block_count; i++) {
+        const struct model_block block = {model->gguf, i, err};
+        const bool is_moe = moed_model_has_moe_layer(model, i);
+        const char *reason = is_moe ? model_refusal(&m->source, &block) : NULL;
+
+        refusal = reason ? reason : refusal;
+        if (!layers)
+            chosen[i] = is_moe && !reason;
+        else if (chosen[i] && !is_moe)
+            rc =
+                moed_fail(err, MOED_E_USAGE,
+                          "layers \"%.60s\": block %u is no MoE layer; those are %u, from %u to %u",
+                          layers, i, model->n_moe_layers, model->moe_layers[0],
+                          model->moe_layers[model->n_moe_layers - 1]);
+        else if (chosen[i] && reason)
+            rc = moed_fail(err, MOED_E_UNSUPPORTED, "block %u cannot be served: %s", i, reason);
+        n += chosen[i];
+    }
+    if (rc == 0 && n == 0)
+        rc = moed_fail(err, MOED_E_UNSUPPORTED, "no block can be served: %s", refusal);
+    return rc;
+}
+
+static int bind_layers(struct open_model *m, const bool *chosen, struct moed_error *err)
+{
+    struct moed_model *model = &m->model;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < model->block_count; i++)
+        n += chosen[i];
+    model->layers = moed_calloc(n, sizeof(*model->layers));
+    if (!model->layers)
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u layers", n);
+    for (uint32_t i = 0; i < model->block_count; i++) {
+        const struct model_block block = {model->gguf, i, err};
+        int rc;
+
+        if (!chosen[i])
+            continue;
+        rc = model_bind_layer(&m->source, &block, &model->layers[model->n_layers]);
+        if (rc != 0)
+            return rc;
+        model->n_layers++;
+    }
+    return 0;
+}
+
+/* The container's messages begin with the file already. */
+static void name_file(const char *path, struct moed_error *err)
+{
+    if (err && strncmp(err->message, path, strlen(path)) != 0)
+        moed_error_prefix(err, "%s", path);
+}
+
+int moed_model_open(const char *path, const char *layers, struct moed_model **out,
+                    struct moed_error *err)
+{
+    bool chosen[MAX_BLOCKS] = {false};
+    struct open_model *m = calloc(1, sizeof(*m));
+    int rc;
+
+    if (!m)
+        return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory for a model", path);
+    rc = moed_gguf_open(path, &m->model.gguf, err);
+    if (rc != 0) /* its message names the file */
+        goto fail;
+    rc = read_name(m, path, err);
+    if (rc == 0)
+        rc = read_arch(m, err);
+    if (rc == 0)
+        rc = check_blocks(m, err);
+    if (rc == 0)
+        rc = find_moe_layers(m, err);
+    if (rc == 0)
+        rc = choose_layers(m, layers, chosen, err);
+    if (rc == 0)
+        rc = bind_layers(m, chosen, err);
+    if (rc != 0) {
+        name_file(path, err);
+        goto fail;
+    }
+    *out = &m->model;
+    return 0;
+fail:
+    moed_model_close(&m->model);
+    return rc;
+}
+
+void moed_model_close(struct moed_model *model)
+{
+    struct open_model *m = (struct open_model *)model;
+
+    if (!m)
+        return;
+    moed_gguf_close(m->model.gguf);
+    free(m->model.layers);
+    free(m->moe_layers);
+    free(m->name);
+    free(m);
+}
+
+const struct moed_layer *moed_model_layer(const struct moed_model *model, uint32_t index)
+{
+    for (uint32_t i = 0; i < model->n_layers; i++) {
+        if (model->layers[i].index == index)
+            return &model->layers[i];
+    }
+    return NULL;
+}
+
+bool moed_model_has_moe_layer(const struct moed_model *model, uint32_t index)
+{
+    for (uint32_t i = 0; i < model->n_moe_layers; i++) {
+        if (model->moe_layers[i] == index)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,82 @@
+/* json_object: an object read by a table of the fields that it may have. */
+#include <string.h>
+
+#include "fields.h"
+#include "json_scan.h"
+
+static size_t find_field(const struct json_field *fields, size_t n_fields, struct json_span name)
+{
+    size_t i = 0;
+
+    while (i < n_fields &&
+           (strlen(fields[i].name) != name.size || memcmp(fields[i].name, name.at, name.size) != 0))
+        i++;
+    return i;
+}
+
+/* A small value by way of cJSON. */
+static int read_small(struct json_scan *s, const char *path, const struct json_field *field,
+                      void *context)
+{
+    struct json_span text;
+    const char *parsed = NULL;
+    cJSON *value;
+    int status = json_read_value(s, &text);
+
+    if (status != 0)
+        return status;
+    if (text.size > JSON_SMALL)
+        return moed_fail(s->err, MOED_E_MALFORMED, "%s%s takes %zu bytes, expected at most %d",
+                         path, field->name, text.size, JSON_SMALL);
+    /* Some versions of cJSON read 63 characters of a number and leave the rest. */
+    value = cJSON_ParseWithLengthOpts(text.at, text.size, &parsed, false);
+    if (value == NULL || parsed != text.at + text.size)
+        status = moed_fail(s->err, MOED_E_MALFORMED,
+                           "%s%s cannot be read: a lone surrogate or too long a number", path,
+                           field->name);
+    else
+        status = field->value(value, context, s->err);
+    cJSON_Delete(value);
+    return status;
+}
+
+int json_read_object(struct json_scan *s, const char *path, const struct json_field *fields,
+                     size_t n_fields, void *context)
+{
+    char quoted[FIELD_QUOTE_MAX];
+    struct json_span name;
+    uint32_t seen = 0;
+    int status;
+
+    if (!json_take(s, '{'))
+        return json_expected(s, "an object");
+    if (json_take(s, '}'))
+        goto missing;
+    do {
+        status = json_read_string(s, &name);
+        if (status != 0)
+            return status;
+        /* Compared as it is spelled: no name of the API needs an escape. */
+        const size_t i = find_field(fields, n_fields, name);
+
+        if (i == n_fields)
+            return moed_fail(s->err, MOED_E_MALFORMED, "unknown field \"%s%s\"", path,
+                             field_quote(name.at, name.size, quoted));
+        if (seen & 1U << i)
+            return moed_fail(s->err, MOED_E_MALFORMED, "%s%s is given twice", path, fields[i].name);
+        seen |= 1U << i;
+        if (!json_take(s, ':'))
+            return json_expected(s, "':'");
+        status = fields[i].read != NULL ? fields[i].read(s, context)
+                                        : read_small(s, path, &fields[i], context);
+        if (status != 0)
+            return status;
+    } while (json_take(s, ','));
+    if (!json_take(s, '}'))
+        return json_expected(s, "',' or '}'");
+missing:
+    for (size_t i = 0; i < n_fields; i++)
+        if (fields[i].required && !(seen & 1U << i))
+            return moed_fail(s->err, MOED_E_MALFORMED, "%s%s is missing", path, fields[i].name);
+    return 0;
+}

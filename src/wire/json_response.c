@@ -1,0 +1,173 @@
+/* json_response: an answer as JSON. The arrays are written here, number by number, into one
+ * buffer; nothing in the envelope needs escaping. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fields.h"
+#include "finite.h"
+#include "text.h"
+
+#define I32_MAX   11  /* "-2147483648" */
+#define CHUNK     256 /* numbers converted to float32 at a time */
+#define NS_PER_US 1000
+
+static char *write_i32(int32_t value, char *out)
+{
+    char digits[I32_MAX];
+    uint32_t left = value < 0 ? 0U - (uint32_t)value : (uint32_t)value;
+    size_t n = 0;
+
+    do {
+        digits[n++] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0)
+        *out++ = '-';
+    while (n > 0)
+        *out++ = digits[--n];
+    return out;
+}
+
+/* One row, brackets and commas included. */
+static void write_float_row(struct text *text, enum moed_dtype dtype, const void *row,
+                            uint32_t columns)
+{
+    const size_t size = moed_dtype_size(dtype);
+    char *start = text_reserve(text, (size_t)columns * (MOED_WIRE_F32_MAX + 1) + 2), *at = start;
+    float values[CHUNK];
+
+    if (start == NULL)
+        return;
+    *at++ = '[';
+    for (uint32_t i = 0, n; i < columns; i += n) {
+        n = columns - i < CHUNK ? columns - i : CHUNK;
+        moed_dtype_to_f32(dtype, (const char *)row + size * i, values, n);
+        for (uint32_t j = 0; j < n; j++) {
+            at += moed_wire_write_f32(values[j], at);
+            *at++ = ',';
+        }
+    }
+    at[columns > 0 ? -1 : 0] = ']'; /* over the last comma */
+    text_advance(text, (size_t)(at - start) + (columns > 0 ? 0 : 1));
+}
+
+static void write_id_row(struct text *text, const int32_t *row, uint32_t columns)
+{
+    char *start = text_reserve(text, (size_t)columns * (I32_MAX + 1) + 2), *at = start;
+
+    if (start == NULL)
+        return;
+    *at++ = '[';
+    for (uint32_t i = 0; i < columns; i++) {
+        at = write_i32(row[i], at);
+        *at++ = ',';
+    }
+    at[columns > 0 ? -1 : 0] = ']';
+    text_advance(text, (size_t)(at - start) + (columns > 0 ? 0 : 1));
+}
+
+static void write_floats(struct text *text, enum moed_dtype dtype, const void *data, uint32_t rows,
+                         uint32_t columns)
+{
+    const size_t row_size = moed_dtype_size(dtype) * columns;
+
+    text_format(text, "[");
+    for (uint32_t i = 0; i < rows; i++) {
+        if (i > 0)
+            text_format(text, ",");
+        write_float_row(text, dtype, (const char *)data + row_size * i, columns);
+    }
+    text_format(text, "]");
+}
+
+static void write_ids(struct text *text, const int32_t *data, uint32_t rows, uint32_t columns)
+{
+    text_format(text, "[");
+    for (uint32_t i = 0; i < rows; i++) {
+        if (i > 0)
+            text_format(text, ",");
+        write_id_row(text, data + (size_t)columns * i, columns);
+    }
+    text_format(text, "]");
+}
+
+static void write_base64(struct text *text, const struct moed_response *r)
+{
+    const size_t size = moed_dtype_size(r->dtype) * r->rows * r->hidden;
+    const size_t encoded = moed_base64_encoded_size(size);
+    char *at;
+
+    text_format(text, "{\"dtype\":\"%s\",\"shape\":[%u,%u],\"data\":\"", field_dtypes[r->dtype],
+                r->rows, r->hidden);
+    at = text_reserve(text, encoded);
+    if (at != NULL) {
+        moed_base64_encode(r->output, size, at);
+        text_advance(text, encoded);
+    }
+    text_format(text, "\"}");
+}
+
+/* JSON cannot say NaN; base64 can, so there the output may hold anything. */
+static int check_numbers(const struct moed_response *r, enum moed_encoding encoding,
+                         struct moed_error *err)
+{
+    int status = 0;
+
+    if (r->output != NULL && encoding != MOED_ENCODING_BASE64)
+        status = check_finite("output", r->dtype, r->output, r->rows, r->hidden, err);
+    if (status == 0 && r->expert_weights != NULL)
+        status = check_finite("weights", MOED_F32, r->expert_weights, r->rows, r->slots, err);
+    if (status == 0 && r->logits != NULL)
+        status = check_finite("logits", MOED_F32, r->logits, r->rows, r->experts, err);
+    return status;
+}
+
+static void write_output(struct text *text, const struct moed_response *r,
+                         enum moed_encoding encoding)
+{
+    text_format(text, ",\"shape\":[%u,%u],\"dtype\":\"%s\",\"output\":", r->rows, r->hidden,
+                field_dtypes[r->dtype]);
+    if (encoding == MOED_ENCODING_BASE64)
+        write_base64(text, r);
+    else
+        write_floats(text, r->dtype, r->output, r->rows, r->hidden);
+}
+
+int moed_wire_print_json(const struct moed_response *r, enum moed_encoding encoding, char **out,
+                         size_t *size, struct moed_error *err)
+{
+    struct text text = {0};
+    const int status = check_numbers(r, encoding, err);
+
+    if (status != 0)
+        return status;
+    text_format(&text, "{\"layer\":%u", r->layer);
+    if (r->output != NULL)
+        write_output(&text, r, encoding);
+    if (r->expert_ids != NULL && r->expert_weights != NULL) {
+        text_format(&text, ",\"routing\":{\"expert_ids\":");
+        write_ids(&text, r->expert_ids, r->rows, r->slots);
+        text_format(&text, ",\"weights\":");
+        write_floats(&text, MOED_F32, r->expert_weights, r->rows, r->slots);
+        text_format(&text, "}");
+    }
+    if (r->logits != NULL) {
+        text_format(&text, ",\"logits\":");
+        write_floats(&text, MOED_F32, r->logits, r->rows, r->experts);
+    }
+    if (r->timing)
+        text_format(&text,
+                    ",\"timing\":{\"queue_us\":%" PRIu64 ",\"compute_us\":%" PRIu64
+                    ",\"batch_rows\":%u}",
+                    r->queue_ns / NS_PER_US, r->compute_ns / NS_PER_US, r->batch_rows);
+    text_format(&text, "}");
+    if (text.failed) {
+        free(text.data);
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer of %u rows as JSON",
+                         r->rows);
+    }
+    *out = text.data;
+    *size = text.size;
+    return 0;
+}

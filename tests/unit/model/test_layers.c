@@ -1,0 +1,140 @@
+/* Which blocks are served: selections, dense blocks, blocks that the architecture refuses. */
+#include "recipe.h"
+
+#include "src/model/layers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void good_selections(void **state)
+{
+    static const struct {
+        const char *text, *chosen;
+    } cases[] = {
+        {"0", "1000000000"},     {"9", "0000000001"},       {"0-9", "1111111111"},
+        {"2-2", "0010000000"},   {"0-2,5", "1110010000"},   {"5,0-2", "1110010000"},
+        {"1,1-2", "0110000000"}, {"0,3,6,9", "1001001001"}, {"007", "0000000100"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MOED_ARRAY_LEN(cases); i++) {
+        bool chosen[10] = {false};
+
+        assert_int_equal(model_select_layers(cases[i].text, 10, chosen, NULL), 0);
+        for (int b = 0; b < 10; b++)
+            assert_int_equal(chosen[b], cases[i].chosen[b] == '1');
+    }
+}
+
+static void bad_selections(void **state)
+{
+    static const char *const texts[] = {"",      ",",   "0,",         "a",           "1-",   "-1",
+                                        "2-1",   "1 2", " 1",         "1,,2",        "1--2", "0x1",
+                                        "1-2-3", "10",  "4294967296", "99999999999", "0-10"};
+
+    (void)state;
+    for (size_t i = 0; i < MOED_ARRAY_LEN(texts); i++) {
+        bool chosen[10] = {false};
+        struct moed_error err;
+
+        assert_int_equal(model_select_layers(texts[i], 10, chosen, &err), MOED_E_USAGE);
+        assert_non_null(strstr(err.message, "layers \""));
+    }
+}
+
+/* Blocks 0 and 2 dense, 1 and 3 MoE. */
+static void interleaved(struct recipe *r, const char *arch)
+{
+    recipe_init(r, arch);
+    recipe_key(r, "block_count", RECIPE_U32, 4);
+    recipe_drop(r, "blk.0.ffn_gate_inp.weight");
+    recipe_drop(r, "blk.0.ffn_gate_exps.weight");
+    recipe_drop(r, "blk.0.ffn_up_exps.weight");
+    recipe_drop(r, "blk.0.ffn_down_exps.weight");
+    recipe_bank(r, 0, "", 96, 1);
+    recipe_bank(r, 2, "", 96, 1);
+    for (unsigned b = 1; b < 4; b += 2) {
+        char name[64];
+
+        snprintf(name, sizeof(name), "blk.%u.ffn_gate_inp.weight", b);
+        recipe_tensor(r, name, "F32", RECIPE_H, RECIPE_E, 0);
+        recipe_bank(r, b, "_exps", b == 1 ? RECIPE_F : RECIPE_F / 2, RECIPE_E);
+    }
+}
+
+static void dense_blocks_are_stepped_over(void **state)
+{
+    struct moed_model *m;
+    struct recipe r;
+
+    (void)state;
+    interleaved(&r, "jamba");
+    m = recipe_must_open(&r);
+    assert_int_equal(m->block_count, 4);
+    assert_int_equal(m->n_moe_layers, 2);
+    assert_int_equal(m->moe_layers[1], 3);
+    assert_int_equal(m->n_layers, 2);
+    assert_int_equal(m->layers[0].index, 1);
+    assert_int_equal(m->layers[0].routed.width, RECIPE_F);
+    assert_int_equal(m->layers[1].routed.width, RECIPE_F / 2);
+    assert_true(moed_model_has_moe_layer(m, 3));
+    assert_false(moed_model_has_moe_layer(m, 2));
+    moed_model_close(m);
+}
+
+static void one_of_them(void **state)
+{
+    struct moed_model *m;
+    struct moed_error err;
+    struct recipe r;
+
+    (void)state;
+    interleaved(&r, "jamba");
+    assert_int_equal(recipe_open(&r, "3", &m, &err), 0);
+    assert_int_equal(m->n_moe_layers, 2);
+    assert_int_equal(m->n_layers, 1);
+    assert_null(moed_model_layer(m, 1));
+    assert_int_equal(moed_model_layer(m, 3)->index, 3);
+    moed_model_close(m);
+
+    assert_int_equal(recipe_open(&r, "2-3", &m, &err), MOED_E_USAGE);
+    assert_non_null(strstr(err.message, "block 2 is no MoE layer"));
+    assert_int_equal(recipe_open(&r, "4", &m, &err), MOED_E_USAGE);
+    assert_non_null(strstr(err.message, "4 blocks"));
+}
+
+/* deepseek4's first blocks choose by token id. */
+static void refused_blocks(void **state)
+{
+    struct moed_model *m;
+    struct moed_error err;
+    struct recipe r;
+
+    (void)state;
+    interleaved(&r, "deepseek4");
+    recipe_tensor(&r, "blk.1.ffn_gate_tid2eid.weight", "I32", 2, 100, 0);
+    m = recipe_must_open(&r);
+    assert_int_equal(m->n_moe_layers, 2);
+    assert_int_equal(m->n_layers, 1);
+    assert_int_equal(m->layers[0].index, 3);
+    moed_model_close(m);
+    assert_int_equal(recipe_open(&r, "1", &m, &err), MOED_E_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "block 1"));
+    assert_non_null(strstr(err.message, "token id"));
+    recipe_tensor(&r, "blk.3.ffn_gate_tid2eid.weight", "I32", 2, 100, 0);
+    assert_int_equal(recipe_open(&r, NULL, &m, &err), MOED_E_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "no block"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_selections),
+        cmocka_unit_test(bad_selections),
+        cmocka_unit_test(dense_blocks_are_stepped_over),
+        cmocka_unit_test(one_of_them),
+        cmocka_unit_test(refused_blocks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
