@@ -38,7 +38,7 @@ static void any_free_port(void **state)
 static void a_taken_port_is_named(void **state)
 {
     struct listener second;
-    char spec[32];
+    char spec[sizeof listener.address];
 
     (void)state;
     assert_int_equal(listener_open("127.0.0.1:0", &listener, &err), 0);

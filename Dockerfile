@@ -1,0 +1,32 @@
+# moed in a container: docker build -t moed . && docker run -v /path/to/models:/models:ro -p 8080:8080 moed
+# One image for every CPU: the instruction set is chosen when it starts.
+
+FROM docker.io/library/debian:bookworm-slim AS build
+RUN apt-get update && \
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev libcjson-dev
+COPY . /source
+RUN meson setup /build /source --prefix=/usr --buildtype=release -Dserver=enabled -Dtests=disabled && \
+    ninja -C /build src/cli/moed && \
+    install -D -s /build/src/cli/moed /out/usr/bin/moed && \
+    mkdir /out/models
+
+FROM docker.io/library/debian:bookworm-slim
+LABEL org.opencontainers.image.title="moed" \
+      org.opencontainers.image.description="Serves the mixture-of-experts layers of GGUF models over HTTP" \
+      org.opencontainers.image.licenses="MIT"
+RUN apt-get update && \
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        libuv1 libmicrohttpd12 libcjson1 libgomp1 && \
+    rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+COPY --from=build /out/ /
+
+# Nobody in particular, who owns no file. Mount the model's folder at /models, read-only; there is
+# no VOLUME, which would put a writable folder there where none is mounted.
+USER 65532:65532
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10m \
+    CMD ["/usr/bin/moed", "health", "http://127.0.0.1:8080"]
+ENTRYPOINT ["/usr/bin/moed"]
+CMD ["serve", "/models/model.gguf", "--listen", "0.0.0.0:8080"]

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# From a fresh clone on Debian 12 to an answer: installs what is missing, builds, makes a model,
+# serves it, asks it something. May be run again at any time.
+#   deploy/quickstart.sh [--once] [MODEL.gguf]
+# --once stops after the answer. A MODEL.gguf of yours is served instead of a synthetic layer.
+# MOED_ARG_LISTEN and the other variables of `moed serve` apply.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+once=no
+model=
+for word in "$@"; do
+    case "$word" in
+        --once) once=yes ;;
+        -*) echo "quickstart: unknown option $word; usage: deploy/quickstart.sh [--once] [MODEL.gguf]" >&2; exit 2 ;;
+        *) model=$word ;;
+    esac
+done
+
+say() { printf '\n== %s\n' "$*"; }
+
+# Names of those of the packages that are not installed.
+missing() {
+    local package
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
+    done
+}
+
+install_missing() {
+    local packages sudo=
+    mapfile -t packages < <(missing "$@")
+    [ ${#packages[@]} -gt 0 ] || return 0
+    say "installing ${packages[*]}"
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || { echo "quickstart: run as root, or install sudo" >&2; exit 1; }
+        sudo=sudo
+    fi
+    $sudo apt-get -qq update
+    $sudo env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install -y --no-install-recommends "${packages[@]}" >/dev/null
+}
+
+build() {
+    [ -f build/build.ninja ] || meson setup build --buildtype=release -Dtests=disabled >/dev/null
+    ninja -C build --quiet src/cli/moed
+}
+
+# Rows of `$2` made-up numbers, `$1` of them, as a request.
+request() {
+    awk -v rows="$1" -v hidden="$2" 'BEGIN {
+        printf "{\"hidden_states\": ["
+        for (r = 0; r < rows; r++) {
+            printf "%s[", r ? ", " : ""
+            for (c = 0; c < hidden; c++) printf "%s%.3f", c ? "," : "", sin(r + 0.37 * c)
+            printf "]"
+        }
+        printf "], \"return\": [\"output\", \"routing\", \"timing\"]}"
+    }'
+}
+
+# The answer with its long lists cut short.
+shorten() {
+    sed -E 's/(\[\[?(-?[0-9.eE+-]+,){3})[^]]*\]/\1 ...]/g'
+}
+
+wait_until_ready() {
+    until build/src/cli/moed health "$url" >/dev/null 2>&1; do
+        kill -0 "$server" 2>/dev/null || { wait "$server" || exit 1; exit 1; }
+        sleep 0.1
+    done
+}
+
+stop() {
+    trap '' INT TERM
+    kill -TERM "$server" 2>/dev/null || true
+    wait "$server" || true
+}
+
+install_missing gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev \
+    libcjson-dev curl ca-certificates
+
+say "building a release in build/"
+build
+
+if [ -z "$model" ]; then
+    model=build/qwen3-30b-a3b-layer.gguf
+    if [ ! -f "$model" ]; then
+        say "making a model: one layer of Qwen3-30B-A3B's shape with random weights"
+        build/src/cli/moed synth "$model" --preset qwen3-30b-a3b --layers 1 --type q4_k_m
+    fi
+fi
+
+listen=${MOED_ARG_LISTEN:-127.0.0.1:8080}
+url=http://$listen
+layer=$(build/src/cli/moed inspect "$model" --json | sed -E 's/.*"layers":\[\{"layer":([0-9]+).*/\1/')
+hidden=$(build/src/cli/moed inspect "$model" --json | sed -E 's/.*"layers":\[\{[^}]*"hidden":([0-9]+).*/\1/')
+
+say "serving $model at $url"
+MOED_ARG_LOG_LEVEL=${MOED_ARG_LOG_LEVEL:-warn} build/src/cli/moed serve "$model" --listen "$listen" &
+server=$!
+trap stop EXIT
+trap 'exit 0' INT TERM
+wait_until_ready
+
+say "posting 2 rows of $hidden numbers to layer $layer"
+request 2 "$hidden" |
+    curl -sS --fail-with-body --data-binary @- -H 'Content-Type: application/json' \
+        "$url/v1/moe/layers/$layer/forward" | shorten
+echo
+
+if [ "$once" = yes ]; then
+    exit 0
+fi
+say "it works. Next:
+   curl $url/v1/moe/info          what is served
+   curl $url/metrics              counters
+   build/src/cli/moed bench $model
+   README.md                      raw bytes from Python, settings, containers
+Ctrl-C stops the server."
+wait "$server"

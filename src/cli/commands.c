@@ -1,0 +1,132 @@
+/* commands: the table of subcommands: finding one, its help, running it, its exit status. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+
+enum exit_status { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const struct command *const commands[] = {
+#if MOED_WITH_SERVER
+    &serve_command,
+#endif
+    &inspect_command, &synth_command, &bench_command, &verify_command, &health_command,
+};
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < MOED_ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static void print_overview(FILE *out)
+{
+    fprintf(out,
+            "moed %s: serves the mixture-of-experts layers of GGUF models.\n\n"
+            "Usage: moed COMMAND [operand] [options]\n\n",
+            MOED_VERSION);
+    for (size_t i = 0; i < MOED_ARRAY_LEN(commands); i++)
+        fprintf(out, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+    if (!find("serve"))
+        fprintf(out, "\nThis build has no server (-Dserver=disabled).\n");
+    fprintf(out,
+            "\n`moed COMMAND --help` shows options and examples. Each option is a variable\n"
+            "too: --max-batch-rows is MOED_ARG_MAX_BATCH_ROWS; the flag wins.\n"
+            "Exit status: 0 fine, 1 failed, 2 wrong usage.\n");
+}
+
+static void print_help(const struct command *command, const struct option_set *set)
+{
+    printf("Usage: moed %s %s%s\n\n%s\n", command->name, command->operand,
+           command->n_options > 0 ? " [options]" : "", command->details);
+    if (command->n_options > 0) {
+        printf("\nOptions [default]:\n");
+        options_help(set, stdout);
+    }
+    printf("\nExamples:\n%s", command->examples);
+}
+
+static int complain(const struct command *command, int status, const struct moed_error *err)
+{
+    fprintf(stderr, "moed: %s\n", err->message);
+    if (status != MOED_E_USAGE)
+        return EXIT_FAILED;
+    fprintf(stderr, "Try `moed %s --help`.\n", command->name);
+    return EXIT_USAGE;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int parse_and_run(const struct command *command, struct option_set *set,
+                         struct option_words *words, char *(*get)(const char *name))
+{
+    struct moed_error err = {0};
+    struct invocation invocation = {set, NULL, set->arguments};
+    int status = options_read_variables(set, get, &err);
+
+    if (status == 0)
+        status = options_read_flags(set, words, &err);
+    if (status == 0 && !words->operand && command->operand[0] != '[')
+        status = moed_fail(&err, MOED_E_USAGE, "%s: expected %s, found nothing", command->name,
+                           command->operand);
+    invocation.operand = words->operand;
+    if (status == 0)
+        status = command->run(&invocation, &err);
+    return status == 0 ? EXIT_FINE : complain(command, status, &err);
+}
+
+static int run_command(const struct command *command, struct option_words *words,
+                       char *(*get)(const char *name))
+{
+    struct option_set set = {.options = command->options, .n = command->n_options};
+    int status;
+
+    set.arguments = moed_calloc(1, command->arguments_size);
+    if (!set.arguments) {
+        fprintf(stderr, "moed: out of memory\n");
+        return EXIT_FAILED;
+    }
+    if (command->defaults)
+        command->defaults(set.arguments);
+    if (wants_help(words->argc, words->argv)) {
+        print_help(command, &set);
+        status = EXIT_FINE;
+    } else {
+        status = parse_and_run(command, &set, words, get);
+    }
+    free(set.arguments);
+    return status;
+}
+
+int commands_main(int argc, char **argv, char *(*get)(const char *name))
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    const struct command *command = find(name);
+    struct option_words words = {argc - 2, argv + 2, NULL};
+
+    if (command)
+        return run_command(command, &words, get);
+    if (strcmp(name, "--version") == 0) {
+        printf("moed %s\n", MOED_VERSION);
+        return EXIT_FINE;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_overview(stdout);
+        return EXIT_FINE;
+    }
+    if (argc < 2)
+        print_overview(stderr);
+    else if (strcmp(name, "serve") == 0)
+        fprintf(stderr, "moed: this build has no server (-Dserver=disabled): no `serve`.\n");
+    else
+        fprintf(stderr, "moed: unknown command \"%s\".\nTry `moed --help`.\n", name);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,122 @@
+/* serve: the options of the server, and the hand-over to it. */
+#include <moed/server.h>
+
+#include <unistd.h>
+
+#include "command.h"
+
+struct serve_arguments {
+    struct moed_server_options server;
+    struct option_texts listen;
+    uint32_t load; /* 0 resident, 1 mmap */
+    uint32_t log_level, log_format;
+    bool print_config;
+};
+
+#define AT(field)     offsetof(struct serve_arguments, field)
+#define SERVER(field) offsetof(struct serve_arguments, server.field)
+
+static const struct option options[] = {
+    {"listen", OPTION_TEXTS, AT(listen), "HOST:PORT",
+     .help = "where to listen, or unix:PATH; may be repeated"},
+    {"layers", OPTION_TEXT, SERVER(layers), "0-23,40", .help = "the blocks to serve",
+     .unset = "all"},
+    {"name", OPTION_TEXT, SERVER(name), "NAME", .help = "what the model is called",
+     .unset = "the model's"},
+    {"backend", OPTION_TEXT, SERVER(backend), "NAME", .help = "auto, cpu, cuda or reference",
+     .unset = "auto"},
+    {"isa", OPTION_TEXT, SERVER(isa), "NAME", .help = "instruction set of the cpu backend",
+     .unset = "best found"},
+    {"threads", OPTION_NUMBER, SERVER(threads), "N", .help = "threads of a worker",
+     .unset = "physical cores"},
+    {"workers", OPTION_NUMBER, SERVER(workers), "N", .help = "batches computed at the same time",
+     .unset = "one a NUMA node"},
+    {"load", OPTION_CHOICE, AT(load), "resident|mmap",
+     .help = "weights in private memory or in the file's mapping"},
+    {"mlock", OPTION_SWITCH, SERVER(mlock), NULL,
+     .help = "lock the weights in memory, or refuse to start"},
+    {"hugepages", OPTION_SWITCH, SERVER(hugepages), NULL, .help = "ask for transparent huge pages"},
+    {"max-batch-rows", OPTION_NUMBER, SERVER(max_batch_rows), "N",
+     .help = "rows computed together at most", .min = 1},
+    {"max-batch-delay-us", OPTION_NUMBER, SERVER(max_batch_delay_us), "N",
+     .help = "wait for company, in microseconds"},
+    {"max-queue-rows", OPTION_NUMBER, SERVER(max_queue_rows), "N",
+     .help = "rows that may wait, over all layers", .min = 1},
+    {"max-queue-requests", OPTION_NUMBER, SERVER(max_queue_requests), "N",
+     .help = "requests that may wait", .min = 1},
+    {"max-connections", OPTION_NUMBER, SERVER(max_connections), "N", .help = "open connections",
+     .min = 1},
+    {"max-request-rows", OPTION_NUMBER, SERVER(max_request_rows), "N",
+     .help = "rows of one request", .min = 1},
+    {"max-body-bytes", OPTION_BYTES, SERVER(max_body_bytes), "SIZE",
+     .help = "bytes of one request"},
+    {"body-timeout-ms", OPTION_NUMBER, SERVER(body_timeout_ms), "N",
+     .help = "a slower body is answered 408", .min = 1},
+    {"default-deadline-ms", OPTION_NUMBER, SERVER(default_deadline_ms), "N",
+     .help = "deadline of requests that name none", .unset = "none"},
+    {"drain-delay-ms", OPTION_NUMBER, SERVER(drain_delay_ms), "N",
+     .help = "keep accepting for so long after SIGTERM"},
+    {"drain-timeout-ms", OPTION_NUMBER, SERVER(drain_timeout_ms), "N",
+     .help = "answer what still waits after so long with 503"},
+    {"log-format", OPTION_CHOICE, AT(log_format), "text|json", .help = "form of the log on stderr"},
+    {"log-level", OPTION_CHOICE, AT(log_level), "debug|info|warn|error|off",
+     .help = "least level that is logged"},
+    {"metrics-per-expert", OPTION_SWITCH, SERVER(metrics_per_expert), NULL,
+     .help = "one series a layer and expert in /metrics"},
+    {"print-config", OPTION_SWITCH, AT(print_config), NULL,
+     .help = "show the settings that result, secrets hidden, and stop"},
+};
+
+static void set_defaults(void *arguments)
+{
+    struct serve_arguments *serve = arguments;
+
+    moed_server_options_init(&serve->server);
+    for (uint32_t i = 0; i < serve->server.n_listen; i++)
+        serve->listen.at[serve->listen.n++] = serve->server.listen[i];
+    serve->load = serve->server.map;
+    serve->log_level = MOED_LOG_INFO;
+    serve->log_format = MOED_LOG_TEXT;
+}
+
+static int run(const struct invocation *invocation, struct moed_error *err)
+{
+    struct serve_arguments *serve = invocation->arguments;
+    struct moed_server_options *server = &serve->server;
+
+    if (serve->listen.n > MOED_MAX_LISTEN)
+        return moed_fail(err, MOED_E_USAGE, "--listen: given %u times, the limit is %d",
+                         serve->listen.n, MOED_MAX_LISTEN);
+    if (serve->print_config) {
+        options_print(invocation->options, stdout);
+        return 0;
+    }
+    server->n_listen = serve->listen.n;
+    for (uint32_t i = 0; i < serve->listen.n; i++)
+        server->listen[i] = serve->listen.at[i];
+    server->model_path = invocation->operand;
+    server->map = serve->load == 1;
+    server->progress = serve->log_format == MOED_LOG_TEXT && isatty(STDERR_FILENO);
+    moed_log_configure((enum moed_log_level)serve->log_level,
+                       (enum moed_log_format)serve->log_format);
+    return moed_server_run(server, err);
+}
+
+const struct command serve_command = {
+    .name = "serve",
+    .operand = "MODEL.gguf",
+    .summary = "answer requests for the model's MoE layers over HTTP",
+    .details =
+        "Binds at once, loads the model while /readyz says 503, then answers\n"
+        "POST /v1/moe/forward until SIGTERM or SIGINT, which drain. GET /openapi.json\n"
+        "describes every endpoint.",
+    .examples =
+        "  moed serve model.gguf\n"
+        "  moed serve model.gguf --listen 0.0.0.0:8080 --layers 0-23 --threads 16\n"
+        "  MOED_ARG_LOG_FORMAT=json moed serve model.gguf --listen unix:/run/moed.sock\n",
+    .options = options,
+    .n_options = MOED_ARRAY_LEN(options),
+    .arguments_size = sizeof(struct serve_arguments),
+    .defaults = set_defaults,
+    .run = run,
+};

@@ -1,0 +1,152 @@
+/* admit.c: what is refused before a byte of the body has been read. */
+#include "request.h"
+#include "routes.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { PARAM_MAX = 32 };
+
+static const char prefix[] = "X-MoE-";
+
+/* Whether a Content-Type names `type`, with or without parameters. */
+static bool is_type(const char *found, const char *type)
+{
+    size_t length = strlen(type);
+
+    return strncasecmp(found, type, length) == 0 &&
+           (found[length] == '\0' || found[length] == ';' || found[length] == ' ');
+}
+
+static int read_media_type(struct request *request, struct moed_error *err)
+{
+    const char *type = request_header(request, "Content-Type");
+    const char *coding = request_header(request, "Content-Encoding");
+
+    if (coding != NULL && strcasecmp(coding, "identity") != 0)
+        return moed_fail(err, MOED_E_MEDIA_TYPE,
+                         "Content-Encoding: found %.64s, accepted is identity", coding);
+    if (type == NULL)
+        return moed_fail(err, MOED_E_MEDIA_TYPE,
+                         "Content-Type: found none, accepted are application/json and "
+                         "application/octet-stream");
+    request->forward.json = is_type(type, "application/json");
+    if (request->forward.json || is_type(type, "application/octet-stream"))
+        return 0;
+    return moed_fail(err, MOED_E_MEDIA_TYPE,
+                     "Content-Type: found %.64s, accepted are application/json and "
+                     "application/octet-stream",
+                     type);
+}
+
+struct reading { /* of parameters, through libmicrohttpd's iterator */
+    struct forward *forward;
+    struct moed_error *err;
+    int rc;
+};
+
+static enum MHD_Result read_param(struct reading *reading, const char *name, const char *value)
+{
+    if (reading->forward->json && strcmp(name, "layer") != 0)
+        reading->rc = moed_fail(reading->err, MOED_E_MALFORMED,
+                                "parameter \"%.32s\": a JSON request takes only \"layer\" outside "
+                                "of its body",
+                                name);
+    else
+        reading->rc = moed_raw_param(&reading->forward->params, name, value != NULL ? value : "",
+                                     reading->err);
+    return reading->rc == 0 ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result on_query(void *context, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
+{
+    (void)kind;
+    return read_param(context, name, value);
+}
+
+/* "X-MoE-Out-Dtype" is the parameter "out_dtype". */
+static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                 const char *value)
+{
+    char param[PARAM_MAX];
+    size_t i;
+
+    (void)kind;
+    if (strncasecmp(name, prefix, sizeof(prefix) - 1) != 0)
+        return MHD_YES;
+    name += sizeof(prefix) - 1;
+    for (i = 0; name[i] != '\0' && i + 1 < sizeof(param); i++)
+        param[i] = name[i] == '-' ? '_' : (char)tolower((unsigned char)name[i]);
+    param[i] = '\0';
+    return read_param(context, param, value);
+}
+
+static int read_params(struct request *request, struct moed_error *err)
+{
+    struct reading reading = {&request->forward, err, 0};
+
+    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, on_query, &reading);
+    if (reading.rc == 0)
+        MHD_get_connection_values(request->connection, MHD_HEADER_KIND, on_header, &reading);
+    return reading.rc;
+}
+
+int forward_find_layer(struct request *request, struct moed_error *err)
+{
+    const struct engine *engine = &request->server->engine;
+    struct forward *f = &request->forward;
+    const struct moed_request *given[] = {&f->params.request, &f->wire};
+    bool known = f->has_path_layer;
+    uint32_t layer = f->path_layer;
+
+    for (size_t i = 0; i < MOED_ARRAY_LEN(given); i++) {
+        if (!given[i]->has_layer)
+            continue;
+        if (known && given[i]->layer != layer)
+            return moed_fail(err, MOED_E_MALFORMED, "layer: found both %u and %u", layer,
+                             given[i]->layer);
+        known = true;
+        layer = given[i]->layer;
+    }
+    if (!known && engine->model->n_moe_layers == 1 && engine->model->n_layers == 1) {
+        known = true;
+        layer = engine->model->layers[0].index;
+    }
+    if (!known)
+        return moed_fail(err, MOED_E_MALFORMED,
+                         "layer: missing; this model has %u MoE layers, so the path, the query, "
+                         "X-MoE-Layer or the body has to name one",
+                         engine->model->n_moe_layers);
+    return engine_layer(engine, layer, &f->layer, err);
+}
+
+/* How many rows a body of this length must have at least, for the queue's bound. */
+static int check_room(const struct request *request, struct moed_error *err)
+{
+    const struct forward *f = &request->forward;
+    const struct server *server = request->server;
+    uint64_t rows = 1;
+
+    if (!f->json && request->body.has_length && !f->params.topk)
+        rows = request->body.declared /
+               (moed_dtype_size(f->params.request.dtype) * (uint64_t)f->layer->hidden);
+    if (rows > server->options->max_request_rows)
+        return moed_fail(err, MOED_E_TOO_LARGE, "%llu rows in one request, the limit is %u",
+                         (unsigned long long)rows, server->options->max_request_rows);
+    return moed_batcher_admits(server->engine.batcher, (uint32_t)rows, err);
+}
+
+int forward_admit(struct request *request, struct moed_error *err)
+{
+    struct forward *f = &request->forward;
+    int rc = read_media_type(request, err);
+
+    if (rc == 0)
+        rc = read_params(request, err);
+    if (rc == 0 && (!f->json || f->has_path_layer || f->params.request.has_layer))
+        rc = forward_find_layer(request, err);
+    return rc != 0 ? rc : check_room(request, err);
+}

@@ -1,0 +1,102 @@
+/* engine.c: model, backend and batcher in the order in which they stand on each other. */
+#include "engine.h"
+
+#include "info.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int engine_load(const struct moed_server_options *options, const struct engine_progress *progress,
+                struct engine *out, struct moed_error *err)
+{
+    const struct moed_backend_options backend = {
+        .name = options->backend,
+        .isa = options->isa,
+        .threads = options->threads,
+        .map = options->map,
+        .mlock = options->mlock,
+        .hugepages = options->hugepages,
+        .max_rows = options->max_batch_rows,
+        .progress = progress->report,
+        .progress_context = progress->context,
+    };
+    int rc = moed_model_open(options->model_path, options->layers, &out->model, err);
+
+    if (rc == 0)
+        rc = moed_backend_open(out->model, &backend, &out->backend, err);
+    if (rc == 0)
+        rc = moed_model_fingerprint(out->model, false, out->fingerprint, err);
+    if (rc == 0)
+        rc = info_print(out, options, err);
+    if (rc != 0)
+        engine_close(out);
+    return rc;
+}
+
+int engine_start(struct engine *engine, const struct moed_server_options *options,
+                 struct moed_metrics *metrics, struct moed_error *err)
+{
+    const struct moed_batcher_options batcher = {
+        .workers = options->workers,
+        .max_batch_rows = options->max_batch_rows,
+        .max_batch_delay_us = options->max_batch_delay_us,
+        .max_queue_rows = options->max_queue_rows,
+        .max_queue_requests = options->max_queue_requests,
+        .per_expert_metrics = options->metrics_per_expert,
+    };
+
+    return moed_batcher_create(engine->model, engine->backend, metrics, &batcher, &engine->batcher,
+                               err);
+}
+
+void engine_close(struct engine *engine)
+{
+    if (engine->batcher != NULL)
+        moed_batcher_destroy(engine->batcher);
+    if (engine->backend != NULL)
+        moed_backend_close(engine->backend);
+    moed_model_close(engine->model);
+    free(engine->info);
+    memset(engine, 0, sizeof(*engine));
+}
+
+/* "0-23, 40": the served layers, for people; cut short with "…" where they do not fit. */
+static void list_layers(const struct moed_model *model, char *out, size_t size)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (uint32_t i = 0; i < model->n_layers && used + 32 < size; i++) {
+        uint32_t first = model->layers[i].index, last = first;
+
+        while (i + 1 < model->n_layers && model->layers[i + 1].index == last + 1)
+            last = model->layers[++i].index;
+        used += (size_t)snprintf(out + used, size - used, "%s%u", used > 0 ? ", " : "", first);
+        if (last > first)
+            used += (size_t)snprintf(out + used, size - used, "-%u", last);
+    }
+    if (used + 32 >= size)
+        snprintf(out + used, size - used, ", …");
+}
+
+int engine_layer(const struct engine *engine, uint32_t layer, const struct moed_layer **out,
+                 struct moed_error *err)
+{
+    char served[256];
+
+    *out = moed_model_layer(engine->model, layer);
+    if (*out != NULL)
+        return 0;
+    list_layers(engine->model, served, sizeof(served));
+    if (moed_model_has_moe_layer(engine->model, layer))
+        return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not served here; served: %s", layer,
+                         served);
+    return moed_fail(err, MOED_E_NOT_FOUND, "layer %u is no MoE layer of this model; served: %s",
+                     layer, served);
+}
+
+const char *engine_name(const struct engine *engine, const struct moed_server_options *options)
+{
+    return options->name != NULL ? options->name : engine->model->name;
+}

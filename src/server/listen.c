@@ -1,0 +1,159 @@
+/* listen.c: binds the sockets of --listen. The server binds them itself, rather than leaving it to
+ * libmicrohttpd, so that a taken port is known before a large model has been read. */
+#include "listen.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { HOST_MAX = 256, PORT_MAX = 16 };
+
+/* "HOST:PORT" or "[v6]:PORT" into its two halves. */
+static int split_address(const char *spec, char host[HOST_MAX], char port[PORT_MAX],
+                         struct moed_error *err)
+{
+    const char *colon = strrchr(spec, ':');
+    const char *from = spec;
+    size_t length;
+
+    if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) >= PORT_MAX)
+        return moed_fail(err, MOED_E_USAGE,
+                         "--listen: found \"%s\", expected HOST:PORT, [v6]:PORT or unix:PATH",
+                         spec);
+    length = (size_t)(colon - spec);
+    if (spec[0] == '[' && length >= 2 && colon[-1] == ']') {
+        from++;
+        length -= 2;
+    } else if (memchr(spec, ':', length) != NULL) {
+        return moed_fail(err, MOED_E_USAGE,
+                         "--listen: \"%s\": an IPv6 address is written [v6]:PORT", spec);
+    }
+    if (length == 0 || length >= HOST_MAX)
+        return moed_fail(err, MOED_E_USAGE, "--listen: \"%s\" names no host", spec);
+    memcpy(host, from, length);
+    host[length] = '\0';
+    memcpy(port, colon + 1, strlen(colon + 1) + 1);
+    return 0;
+}
+
+static int bind_tcp(const struct addrinfo *info)
+{
+    const int on = 1;
+    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    /* Accepted sockets inherit it: answers leave at once, without a system call a connection. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+/* The bound address as a URL: with port 0 only the kernel knows it. */
+static void name_tcp(struct listener *listener)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof(address);
+    char host[HOST_MAX], port[PORT_MAX];
+
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return;
+    if (address.ss_family == AF_INET6)
+        snprintf(listener->address, sizeof(listener->address), "http://[%.120s]:%s", host, port);
+    else
+        snprintf(listener->address, sizeof(listener->address), "http://%.120s:%s", host, port);
+}
+
+static int open_tcp(const char *spec, struct listener *out, struct moed_error *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    char host[HOST_MAX], port[PORT_MAX];
+    struct addrinfo *all, *info;
+    int rc = split_address(spec, host, port, err);
+
+    if (rc != 0)
+        return rc;
+    rc = getaddrinfo(host, port, &hints, &all);
+    if (rc != 0)
+        return moed_fail(err, MOED_E_USAGE, "--listen: %s: %s", spec, gai_strerror(rc));
+    errno = 0;
+    for (info = all; info != NULL && out->fd < 0; info = info->ai_next)
+        out->fd = bind_tcp(info);
+    freeaddrinfo(all);
+    if (out->fd < 0)
+        return moed_fail(err, MOED_E_IO, "--listen: cannot listen on %s: %s", spec,
+                         strerror(errno));
+    name_tcp(out);
+    return 0;
+}
+
+/* A socket file left by a dead server refuses connections; a live one does not. */
+static void remove_stale(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return;
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
+        errno == ECONNREFUSED)
+        unlink(address->sun_path);
+    close(fd);
+}
+
+static int open_unix(const char *path, struct listener *out, struct moed_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(path);
+
+    if (length == 0 || length >= sizeof(address.sun_path))
+        return moed_fail(err, MOED_E_USAGE, "--listen: a unix path of %zu bytes, expected 1 to %zu",
+                         length, sizeof(address.sun_path) - 1);
+    memcpy(address.sun_path, path, length + 1);
+    out->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (out->fd < 0)
+        return moed_fail(err, MOED_E_IO, "--listen: unix socket: %s", strerror(errno));
+    remove_stale(&address);
+    if (bind(out->fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(out->fd, SOMAXCONN) != 0) {
+        moed_fail(err, MOED_E_IO, "--listen: cannot listen on unix:%s: %s", path, strerror(errno));
+        close(out->fd);
+        out->fd = -1;
+        return MOED_E_IO;
+    }
+    memcpy(out->path, path, length + 1);
+    snprintf(out->address, sizeof(out->address), "unix:%s", path);
+    return 0;
+}
+
+int listener_open(const char *spec, struct listener *out, struct moed_error *err)
+{
+    memset(out, 0, sizeof(*out));
+    out->fd = -1;
+    if (strncmp(spec, "unix:", 5) == 0)
+        return open_unix(spec + 5, out, err);
+    return open_tcp(spec, out, err);
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener->fd < 0)
+        return;
+    close(listener->fd);
+    listener->fd = -1;
+    if (listener->path[0] != '\0')
+        unlink(listener->path);
+}

@@ -1,0 +1,157 @@
+/* load.c: loads the model on a thread of its own while the loop already answers.
+ *
+ * The loader is one heap block that either side may be the last to need. `state` decides: whoever
+ * exchanges it second knows what the other did. LOADED first: the loop joins and takes the engine.
+ * ABANDONED first: the thread closes what it opened and frees the block. */
+#include "load.h"
+
+#include "server.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TICK_MS = 100 };
+
+enum load_state { LOAD_RUNNING, LOAD_LOADED, LOAD_ABANDONED };
+
+struct loader {
+    struct moed_server_options options; /* a copy: we may outlive the caller's */
+    pthread_t thread;
+    atomic_int state;
+    _Atomic uint64_t done, total;
+    uv_async_t *finished; /* the server's: not touched once abandoned */
+    int rc;               /* this and the rest are the thread's until it is joined */
+    struct moed_error error;
+    struct engine engine;
+};
+
+static void on_progress(void *context, uint64_t done, uint64_t total)
+{
+    struct loader *loader = context;
+
+    atomic_store_explicit(&loader->total, total, memory_order_relaxed);
+    atomic_store_explicit(&loader->done, done, memory_order_relaxed);
+}
+
+static void loader_free(struct loader *loader)
+{
+    engine_close(&loader->engine);
+    free(loader);
+}
+
+static void *run(void *context)
+{
+    struct loader *loader = context;
+    const struct engine_progress progress = {on_progress, loader};
+
+    loader->rc = engine_load(&loader->options, &progress, &loader->engine, &loader->error);
+    if (atomic_exchange(&loader->state, LOAD_LOADED) == LOAD_ABANDONED)
+        loader_free(loader);
+    else
+        uv_async_send(loader->finished);
+    return NULL;
+}
+
+void load_progress(const struct server *server, uint64_t *done, uint64_t *total)
+{
+    struct loader *loader = server->load.loader;
+
+    *done = loader != NULL ? atomic_load_explicit(&loader->done, memory_order_relaxed) : 0;
+    *total = loader != NULL ? atomic_load_explicit(&loader->total, memory_order_relaxed) : 0;
+}
+
+static void on_tick(uv_timer_t *ticker)
+{
+    struct server *server = ticker->data;
+    uint64_t done, total;
+
+    load_progress(server, &done, &total);
+    progress_show(&server->load.progress, done, total);
+}
+
+/* The thread has ended: its engine becomes the server's. */
+static int take(struct server *server, struct moed_error *err)
+{
+    struct loader *loader = server->load.loader;
+    int rc = loader->rc;
+
+    pthread_join(loader->thread, NULL);
+    server->load.loader = NULL;
+    server->engine = loader->engine;
+    *err = loader->error;
+    memset(&loader->engine, 0, sizeof(loader->engine));
+    loader_free(loader);
+    return rc;
+}
+
+static void on_finished(uv_async_t *finished)
+{
+    struct server *server = finished->data;
+    struct moed_error err = {0};
+    int rc;
+
+    if (server->load.loader == NULL)
+        return;
+    uv_timer_stop(&server->load.ticker);
+    rc = take(server, &err);
+    if (rc == 0)
+        rc = engine_start(&server->engine, server->options, server->metrics, &err);
+    if (rc == 0)
+        rc = observe_model(&server->observe, server, &err);
+    if (rc != 0) {
+        server_stop(server, rc, err.message);
+        return;
+    }
+    progress_end(&server->load.progress, engine_name(&server->engine, server->options),
+                 moed_backend_bytes(server->engine.backend));
+    server->phase = SERVER_READY;
+    observe_ready(&server->observe, true);
+    moed_log(MOED_LOG_INFO, "ready: %u layers, backend %s, isa %s, %u threads",
+             server->engine.model->n_layers, moed_backend_name(server->engine.backend),
+             moed_backend_isa(server->engine.backend),
+             moed_backend_threads(server->engine.backend));
+}
+
+int load_start(struct server *server, struct moed_error *err)
+{
+    struct load *load = &server->load;
+    struct loader *loader = moed_calloc(1, sizeof(*loader));
+    int rc;
+
+    if (loader == NULL)
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the loader");
+    loader->options = *server->options;
+    loader->finished = &load->finished;
+    rc = uv_async_init(&server->loop, &load->finished, on_finished);
+    if (rc == 0)
+        rc = uv_timer_init(&server->loop, &load->ticker);
+    load->finished.data = load->ticker.data = server;
+    if (rc == 0)
+        rc = uv_timer_start(&load->ticker, on_tick, TICK_MS, TICK_MS);
+    progress_start(&load->progress, server->options->progress);
+    if (rc == 0)
+        rc = -pthread_create(&loader->thread, NULL, run, loader);
+    if (rc != 0) {
+        free(loader);
+        return moed_fail(err, MOED_E_IO, "starting the loader: %s", uv_strerror(rc));
+    }
+    load->loader = loader;
+    return 0;
+}
+
+void load_abandon(struct server *server)
+{
+    struct loader *loader = server->load.loader;
+    struct moed_error ignored;
+
+    if (loader == NULL)
+        return;
+    if (atomic_exchange(&loader->state, LOAD_ABANDONED) == LOAD_LOADED) {
+        take(server, &ignored);
+        return;
+    }
+    pthread_detach(loader->thread);
+    server->load.loader = NULL;
+}

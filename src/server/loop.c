@@ -1,0 +1,64 @@
+/* loop.c: libmicrohttpd inside libuv's loop. The daemon has no thread: libuv watches its epoll
+ * descriptor and its next timeout, and calls MHD_run when either is due. */
+#include "server.h"
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    port_run(poll->data);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    port_run(timer->data);
+}
+
+int port_watch(struct port *port, struct moed_error *err)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(port->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    int rc;
+
+    if (info == NULL)
+        return moed_fail(err, MOED_E_INTERNAL, "libmicrohttpd was built without epoll");
+    rc = uv_poll_init(&port->server->loop, &port->poll, info->epoll_fd);
+    if (rc == 0)
+        rc = uv_timer_init(&port->server->loop, &port->timer);
+    port->poll.data = port;
+    port->timer.data = port;
+    if (rc == 0)
+        rc = uv_poll_start(&port->poll, UV_READABLE, on_readable);
+    if (rc != 0)
+        return moed_fail(err, MOED_E_IO, "watching %s: %s", port->listener.address,
+                         uv_strerror(rc));
+    return 0;
+}
+
+void port_unwatch(struct port *port)
+{
+    uv_poll_stop(&port->poll);
+    uv_timer_stop(&port->timer);
+}
+
+void port_run(struct port *port)
+{
+    MHD_UNSIGNED_LONG_LONG timeout;
+
+    port->resumed = false;
+    do { /* a daemon that was full looks at its listening socket only at the start of a run */
+        port->closed = false;
+        MHD_run(port->mhd);
+    } while (port->closed);
+    if (MHD_get_timeout(port->mhd, &timeout) == MHD_YES)
+        uv_timer_start(&port->timer, on_timeout, timeout, 0);
+    else
+        uv_timer_stop(&port->timer);
+    drain_check(port->server);
+}
+
+void server_run_resumed(struct server *server)
+{
+    for (uint32_t i = 0; i < server->n_ports; i++)
+        if (server->ports[i].resumed)
+            port_run(&server->ports[i]);
+}

@@ -1,0 +1,36 @@
+/* observe.h: what operators see: metrics and the access log. */
+#ifndef MOED_SERVER_OBSERVE_H
+#define MOED_SERVER_OBSERVE_H
+
+#include <moed/metrics.h>
+
+struct request;
+struct server;
+
+struct observe {
+    struct moed_metrics *metrics;
+    struct moed_metric *connections, *ready;
+    struct moed_metric *rejected[MOED_ERROR_COUNT]; /* by the index of the error; NULL: no reason */
+    struct moed_metric **requests;     /* [routes + 1][methods][errors], looked up on first use */
+    struct moed_histogram **durations; /* [routes + 1]; the last is for paths that do not exist */
+    uint64_t id_seed, ids;
+};
+
+int observe_init(struct observe *observe, struct moed_metrics *metrics, struct moed_error *err);
+void observe_fini(struct observe *observe);
+/* Adds what is known of the model once it is loaded. */
+int observe_model(struct observe *observe, const struct server *server, struct moed_error *err);
+
+void observe_ready(struct observe *observe, bool ready);
+void observe_connection(struct observe *observe, bool opened);
+/* Counts a refusal; codes that say nothing about load or limits are not counted. */
+void observe_rejected(struct observe *observe, int code);
+/* The end of a request: counts and logs it. */
+void observe_request(struct observe *observe, const struct request *request);
+/* A request id of 16 hex digits that no other server makes. */
+void observe_make_id(struct observe *observe, char *out, size_t size);
+
+/* GET /metrics */
+void observe_get(struct request *request);
+
+#endif

@@ -1,0 +1,110 @@
+/* reply.c: bodies and headers of answers; the buffer that holds the rows becomes the response. */
+#include "reply.h"
+
+#include "request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RETRY_LATER_S = 5, RETRY_SOON_S = 1 };
+
+void reply_fini(struct reply *reply)
+{
+    if (!reply->borrowed)
+        free(reply->body);
+    memset(reply, 0, sizeof(*reply));
+}
+
+void reply_header(struct request *request, const char *name, const char *format, ...)
+{
+    struct reply *reply = &request->reply;
+    struct reply_header *header;
+    va_list args;
+
+    if (reply->n_headers == REPLY_MAX_HEADERS)
+        return;
+    header = &reply->headers[reply->n_headers++];
+    header->name = name;
+    va_start(args, format);
+    vsnprintf(header->value, sizeof(header->value), format, args);
+    va_end(args);
+}
+
+void reply_take(struct request *request, const char *type, void *body, size_t size)
+{
+    request->reply.status = MHD_HTTP_OK;
+    request->reply.type = type;
+    request->reply.body = body;
+    request->reply.size = size;
+}
+
+void reply_borrow(struct request *request, const char *type, const void *body, size_t size)
+{
+    union { /* libmicrohttpd takes what it only reads as void * */
+        const void *read_only;
+        void *plain;
+    } cast = {.read_only = body};
+
+    reply_take(request, type, cast.plain, size);
+    request->reply.borrowed = true;
+}
+
+void reply_empty(struct request *request, unsigned status)
+{
+    reply_borrow(request, NULL, "", 0);
+    request->reply.status = status;
+}
+
+void reply_problem(struct request *request, int code, const char *detail)
+{
+    struct reply *reply = &request->reply;
+
+    reply_fini(reply); /* an error after a result was begun replaces it */
+    reply->status = (unsigned)moed_error_info(code)->http;
+    reply->code = code;
+    reply->type = "application/problem+json";
+    reply->body = moed_wire_print_problem(code, detail, request->id, &reply->size);
+    if (code == MOED_E_LOADING)
+        reply_header(request, "Retry-After", "%d", RETRY_LATER_S);
+    else if (code == MOED_E_QUEUE_FULL || code == MOED_E_DRAINING)
+        reply_header(request, "Retry-After", "%d", RETRY_SOON_S);
+    else if (code == MOED_E_METHOD)
+        reply_header(request, "Allow", "%s", request->allow);
+    else if (code == MOED_E_MEDIA_TYPE)
+        reply_header(request, "Accept-Post", "application/json, application/octet-stream");
+}
+
+/* Gives the body away: libmicrohttpd frees it when the answer has left. */
+static struct MHD_Response *make_response(struct reply *reply)
+{
+    enum MHD_ResponseMemoryMode mode =
+        reply->borrowed ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE;
+    struct MHD_Response *response = MHD_create_response_from_buffer(reply->size, reply->body, mode);
+
+    if (response == NULL)
+        return NULL;
+    reply->body = NULL;
+    if (reply->type != NULL)
+        MHD_add_response_header(response, "Content-Type", reply->type);
+    for (uint32_t i = 0; i < reply->n_headers; i++)
+        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    return response;
+}
+
+enum MHD_Result reply_send(struct request *request)
+{
+    struct MHD_Response *response = make_response(&request->reply);
+    enum MHD_Result result;
+
+    if (response == NULL)
+        return MHD_NO;
+    MHD_add_response_header(response, "X-Request-Id", request->id);
+    if (request->server->phase >= SERVER_DRAINING)
+        MHD_add_response_header(response, "Connection", "close");
+    result = MHD_queue_response(request->connection, request->reply.status, response);
+    MHD_destroy_response(response);
+    request->stage = REQUEST_RESPONDING;
+    return result;
+}

@@ -1,0 +1,41 @@
+/* reply.h: the answer of a request, and handing it to libmicrohttpd. */
+#ifndef MOED_SERVER_REPLY_H
+#define MOED_SERVER_REPLY_H
+
+#include <microhttpd.h>
+#include <moed/base.h>
+
+struct request;
+
+enum { REPLY_MAX_HEADERS = 8 };
+
+struct reply_header {
+    const char *name;
+    char value[96];
+};
+
+struct reply {
+    unsigned status; /* HTTP; 0: none yet */
+    int code;        /* 0 or MOED_E_*, for logs and counters */
+    const char *type;
+    void *body;
+    size_t size;
+    bool borrowed; /* the body outlives the server */
+    uint32_t n_headers;
+    struct reply_header headers[REPLY_MAX_HEADERS];
+};
+
+void reply_fini(struct reply *reply);
+
+/* 200 with a body that is freed with the reply, or one that outlives the server. */
+void reply_take(struct request *request, const char *type, void *body, size_t size);
+void reply_borrow(struct request *request, const char *type, const void *body, size_t size);
+void reply_empty(struct request *request, unsigned status);
+/* The problem body of `code` (API.md, "Errors"), with the headers that go with it. */
+void reply_problem(struct request *request, int code, const char *detail);
+void reply_header(struct request *request, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Queues the reply with libmicrohttpd, whose it is from then on. */
+enum MHD_Result reply_send(struct request *request);
+
+#endif

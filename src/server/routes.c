@@ -1,0 +1,122 @@
+/* routes.c: the table of endpoints. openapi.json describes the same ones; a test holds the two
+ * together. */
+#include "routes.h"
+
+#include "experts.h"
+#include "forward.h"
+#include "health.h"
+#include "info.h"
+#include "observe.h"
+#include "openapi.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ROWS \
+    .needs_model = true, .takes_rows = true, .admit = forward_admit, .handle = forward_begin
+
+static const struct route routes[] = {
+    {"POST", "/v1/moe/forward", ROWS},
+    {"POST", "/v1/moe/layers/{L}/forward", ROWS},
+    {"POST", "/v1/moe/route", ROWS, .route_only = true},
+    {"POST", "/v1/moe/layers/{L}/route", ROWS, .route_only = true},
+    {"GET", "/v1/moe/info", .needs_model = true, .handle = info_get},
+    {"GET", "/v1/moe/experts", .needs_model = true, .handle = experts_get},
+    {"DELETE", "/v1/moe/experts", .needs_model = true, .handle = experts_delete},
+    {"GET", "/livez", .handle = health_live},
+    {"GET", "/readyz", .handle = health_ready},
+    {"GET", "/health", .handle = health_ready},
+    {"GET", "/metrics", .handle = observe_get},
+    {"GET", "/openapi.json", .handle = openapi_get},
+};
+
+size_t route_count(void)
+{
+    return MOED_ARRAY_LEN(routes);
+}
+
+size_t route_index(const struct route *route)
+{
+    return (size_t)(route - routes);
+}
+
+const struct route *route_at(size_t i)
+{
+    return &routes[i];
+}
+
+bool route_method_known(const char *method)
+{
+    if (strcmp(method, "HEAD") == 0)
+        return true;
+    for (size_t i = 0; i < MOED_ARRAY_LEN(routes); i++)
+        if (strcmp(method, routes[i].method) == 0)
+            return true;
+    return false;
+}
+
+static bool method_fits(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+/* Reads a block number and moves past it; false for anything else, or one over 32 bits. */
+static bool read_layer(const char **path, uint32_t *layer)
+{
+    uint64_t value = 0;
+    const char *at = *path;
+
+    while (*at >= '0' && *at <= '9' && value <= UINT32_MAX)
+        value = value * 10 + (uint64_t)(*at++ - '0');
+    if (at == *path || value > UINT32_MAX)
+        return false;
+    *path = at;
+    *layer = (uint32_t)value;
+    return true;
+}
+
+static bool path_fits(const struct route *route, const char *path, struct route_match *match)
+{
+    static const char placeholder[] = "{L}";
+    const char *template = route->path;
+    const char *hole = strstr(template, placeholder);
+    size_t before;
+
+    match->has_layer = hole != NULL;
+    if (hole == NULL)
+        return strcmp(template, path) == 0;
+    before = (size_t)(hole - template);
+    if (strncmp(template, path, before) != 0)
+        return false;
+    path += before;
+    return read_layer(&path, &match->layer) && strcmp(hole + strlen(placeholder), path) == 0;
+}
+
+static void allow(struct route_match *match, const char *method)
+{
+    size_t used = strlen(match->allow);
+
+    snprintf(match->allow + used, sizeof(match->allow) - used, "%s%s%s", used > 0 ? ", " : "",
+             method, strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+int route_find(const char *method, const char *path, struct route_match *out,
+               struct moed_error *err)
+{
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < MOED_ARRAY_LEN(routes); i++) {
+        if (!path_fits(&routes[i], path, out))
+            continue;
+        if (method_fits(&routes[i], method)) {
+            out->route = &routes[i];
+            return 0;
+        }
+        allow(out, routes[i].method);
+    }
+    if (out->allow[0] != '\0')
+        return moed_fail(err, MOED_E_METHOD, "%.200s: found %s, expected %s", path, method,
+                         out->allow);
+    return moed_fail(err, MOED_E_NOT_FOUND, "no such path: %.200s; GET /openapi.json lists them",
+                     path);
+}

@@ -1,0 +1,79 @@
+/* server.h: the room as a whole: the ports, the engine behind them and every live request. All of
+ * it belongs to the loop thread; what another thread may touch says so. */
+#ifndef MOED_SERVER_SERVER_H
+#define MOED_SERVER_SERVER_H
+
+#include "client.h"
+#include "drain.h"
+#include "engine.h"
+#include "listen.h"
+#include "load.h"
+#include "mailbox.h"
+#include "observe.h"
+
+#include <microhttpd.h>
+#include <moed/server.h>
+#include <uv.h>
+
+struct request;
+struct server;
+
+enum server_phase {
+    SERVER_LOADING,  /* the port is bound, the model is not there yet */
+    SERVER_READY,    /* serving */
+    SERVER_DRAINING, /* told to stop: not ready, but still serving while balancers notice */
+    SERVER_CLOSING   /* accepts no connection and no new work, finishes what it has */
+};
+
+/* One --listen: a bound socket and the libmicrohttpd daemon that serves it. */
+struct port {
+    struct server *server;
+    struct listener listener;
+    struct MHD_Daemon *mhd;
+    uv_poll_t poll;   /* the daemon's epoll descriptor */
+    uv_timer_t timer; /* the daemon's next timeout */
+    bool resumed;     /* a connection was resumed: the daemon must run */
+    bool closed;      /* a connection has closed: there may be room for one that waits */
+};
+
+struct server {
+    const struct moed_server_options *options;
+    uv_loop_t loop;
+    enum server_phase phase;
+    struct port ports[MOED_MAX_LISTEN];
+    uint32_t n_ports;
+    struct load load;
+    struct engine engine;
+    struct moed_metrics *metrics;
+    struct observe observe;
+    struct mailbox mailbox; /* finished jobs, from the workers */
+    struct drain drain;
+    uv_timer_t sweeper;
+    uint32_t sweeps;
+    struct client *clients; /* every open connection, with its request */
+    uint32_t n_requests;    /* live ones */
+    uint32_t n_away;        /* of them, suspended: in the thread pool or with the batcher */
+    int result;             /* of moed_server_run, with its reason */
+    struct moed_error error;
+};
+
+/* Leaves uv_run; `code` and `message` become the result of moed_server_run. */
+void server_stop(struct server *server, int code, const char *message);
+
+/* ---- daemon.c: libmicrohttpd's side ---- */
+int port_start(struct port *port, uint32_t max_connections, struct moed_error *err);
+/* Takes the listening socket back and closes it; open connections stay. Twice is fine. */
+void port_quiesce(struct port *port);
+void port_stop(struct port *port); /* closes all connections; none may be suspended */
+
+/* ---- loop.c: libmicrohttpd inside libuv ---- */
+int port_watch(struct port *port, struct moed_error *err);
+void port_unwatch(struct port *port);
+void port_run(struct port *port);
+/* Runs the ports where a connection was resumed since. */
+void server_run_resumed(struct server *server);
+
+/* ---- sweep.c: slow bodies and clients that went away ---- */
+int sweep_start(struct server *server);
+
+#endif

@@ -1,0 +1,73 @@
+/* sweep.c: looks after what no event will come for: bodies that are too slow, and clients that
+ * went away unnoticed. libmicrohttpd does not watch a suspended connection, and it misses the end
+ * of one whose last bytes and whose close arrived in the same edge of its epoll descriptor.
+ * Ten times a second, and not with a timer and an epoll entry a request: nearly all requests are
+ * done long before. */
+#include "request.h"
+
+enum {
+    SWEEP_MS = 100,
+    IDLE_SWEEPS = 10, /* connections between two requests are looked at once in so many */
+    LINGER_MS = 2000,
+    NS_A_MS = 1000000
+};
+
+static void check_body(struct request *request, uint64_t age_ms)
+{
+    uint32_t limit = request->server->options->body_timeout_ms;
+    struct moed_error err;
+
+    if (client_has_left(request->client)) {
+        client_hang_up(request->client);
+    } else if (age_ms > limit) {
+        moed_fail(&err, MOED_E_BODY_TIMEOUT,
+                  "%llu bytes of the body came within %u ms, which is the limit",
+                  (unsigned long long)request->body.seen, limit);
+        body_cut(request, err.code, err.message);
+    }
+}
+
+static void check_request(struct request *request, uint64_t now)
+{
+    uint64_t age_ms = (now - request->started_ns) / NS_A_MS;
+
+    switch (request->stage) {
+    case REQUEST_READING:
+        if (age_ms >= SWEEP_MS)
+            check_body(request, age_ms);
+        break;
+    case REQUEST_CUT: /* heard out for long enough */
+        if ((now - request->cut_ns) / NS_A_MS > LINGER_MS || client_has_left(request->client))
+            client_hang_up(request->client);
+        break;
+    case REQUEST_AWAY: /* its answer comes in any case; only the work can be saved */
+        if (age_ms >= SWEEP_MS && client_has_left(request->client))
+            atomic_store(&request->forward.job.cancelled, true);
+        break;
+    case REQUEST_ANSWERED:
+    case REQUEST_RESPONDING:
+        break;
+    }
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    uint64_t now = moed_now_ns();
+    bool idle_too = ++server->sweeps % IDLE_SWEEPS == 0;
+
+    for (struct client *client = server->clients; client != NULL; client = client->next) {
+        if (client->request != NULL)
+            check_request(client->request, now);
+        else if (idle_too && client_has_left(client))
+            client_hang_up(client);
+    }
+}
+
+int sweep_start(struct server *server)
+{
+    int rc = uv_timer_init(&server->loop, &server->sweeper);
+
+    server->sweeper.data = server;
+    return rc != 0 ? rc : uv_timer_start(&server->sweeper, on_sweep, SWEEP_MS, SWEEP_MS);
+}

@@ -1,0 +1,332 @@
+#!/usr/bin/env python3
+"""The command line as a person or a script meets it: exit statuses, messages, forms of output.
+Usage: run.py --moed PATH [-v]"""
+import argparse
+import contextlib
+import http.server
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+MOED = None  # path of the program, from --moed
+BENCH_KEYS = ["rows", "ms", "rows_per_s", "gflops", "weight_gbps", "active_experts",
+              "dram_read_gbps", "backend", "isa", "threads", "types"]
+COMMANDS = ["inspect", "synth", "bench", "verify", "health"]
+
+
+def moed(*words, **variables):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MOED_ARG_")}
+    return subprocess.run([MOED, *map(str, words)], capture_output=True, text=True, timeout=300,
+                          stdin=subprocess.DEVNULL, env={**environment, **variables})
+
+
+class Case(unittest.TestCase):
+    def assert_ends(self, result, status, message=""):
+        self.assertEqual(result.returncode, status, result.stderr)
+        self.assertIn(message, result.stderr)
+
+
+class WithModel(Case):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.model = cls.folder / "tiny.gguf"
+        result = moed("synth", cls.model, "--preset", "tiny", "--layers", 3, "--type", "q4_k_m")
+        assert result.returncode == 0, result.stderr
+
+
+class Help(Case):
+    def test_version(self):
+        result = moed("--version")
+        self.assertRegex(result.stdout, r"^moed \d+\.\d+\.\d+\n$")
+        self.assertEqual(result.returncode, 0)
+
+    def test_overview_names_every_command(self):
+        for words in (["--help"], ["-h"], ["help"]):
+            result = moed(*words)
+            self.assertEqual(result.returncode, 0)
+            for command in COMMANDS:
+                self.assertIn(f"  {command}", result.stdout)
+
+    def test_each_command_has_help_with_examples(self):
+        for command in COMMANDS:
+            result = moed(command, "--help", MOED_ARG_ROWS="not read")
+            self.assertEqual(result.returncode, 0)
+            self.assertIn(f"Usage: moed {command}", result.stdout)
+            self.assertIn(f"Examples:\n  moed {command}", result.stdout)
+            self.assertLessEqual(max(map(len, result.stdout.splitlines())), 100)
+
+
+class Usage(Case):
+    def test_nothing(self):
+        self.assert_ends(moed(), 2, "Usage: moed COMMAND")
+
+    def test_unknown_command(self):
+        self.assert_ends(moed("sevre"), 2, 'moed: unknown command "sevre"')
+
+    def test_unknown_option(self):
+        self.assert_ends(moed("bench", "m.gguf", "--row", "1"), 2, "moed: unknown option --row\n")
+
+    def test_wrong_value(self):
+        self.assert_ends(moed("bench", "m.gguf", "--rows", "1,x"), 2, '--rows: expected a whole number')
+
+    def test_wrong_variable(self):
+        self.assert_ends(moed("bench", "m.gguf", MOED_ARG_THREADS="two"), 2, "MOED_ARG_THREADS: expected")
+
+    def test_missing_operand(self):
+        self.assert_ends(moed("inspect"), 2, "inspect: expected MODEL.gguf, found nothing")
+
+    def test_hint(self):
+        self.assert_ends(moed("verify", "--x"), 2, "Try `moed verify --help`.")
+
+
+class Serve(Case):
+    def setUp(self):
+        if "  serve" not in moed("--help").stdout:
+            self.skipTest("built with -Dserver=disabled")
+
+    def config(self, *words, **variables):
+        result = moed("serve", "model.gguf", "--print-config", *words, **variables)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return {line[:22].strip(): tuple(line[23:].rsplit(None, 1)) for line in result.stdout.splitlines()}
+
+    def test_defaults_are_those_of_the_contract(self):
+        found = {name: value.strip() for name, (value, _) in self.config().items()}
+        expected = {"listen": "127.0.0.1:8080", "layers": "all", "load": "resident",
+                    "max-batch-rows": "4096", "max-batch-delay-us": "0", "max-queue-rows": "16384",
+                    "max-queue-requests": "512", "max-connections": "1024",
+                    "max-request-rows": "8192", "max-body-bytes": "256MiB",
+                    "body-timeout-ms": "30000", "default-deadline-ms": "none",
+                    "drain-delay-ms": "0", "drain-timeout-ms": "30000", "log-format": "text",
+                    "log-level": "info", "metrics-per-expert": "no"}
+        self.assertEqual({name: found[name] for name in expected}, expected)
+
+    def test_flag_beats_variable_beats_default(self):
+        variables = {"MOED_ARG_MAX_BATCH_ROWS": "7", "MOED_ARG_MAX_QUEUE_ROWS": "8"}
+        found = self.config("--max-batch-rows", "9", **variables)
+        self.assertEqual([tuple(map(str.strip, found[name])) for name in
+                          ("max-batch-rows", "max-queue-rows", "max-connections")],
+                         [("9", "flag"), ("8", "variable"), ("1024", "default")])
+
+    def test_listen_is_repeatable(self):
+        found = self.config("--listen", "[::1]:1", "--listen", "unix:/x", MOED_ARG_LISTEN="a:1,b:2")
+        self.assertEqual(found["listen"][0].strip(), "[::1]:1,unix:/x")
+
+    def test_a_model_that_is_not_there(self):
+        result = moed("serve", "/nowhere/model.gguf", "--listen", "127.0.0.1:0")
+        self.assert_ends(result, 1, "moed: /nowhere/model.gguf")
+
+
+class NoServer(Case):
+    def test_serve_says_why_it_is_absent(self):
+        if "  serve" in moed("--help").stdout:
+            self.skipTest("this build has the server")
+        self.assert_ends(moed("serve", "model.gguf"), 2, "no server (-Dserver=disabled)")
+        self.assertIn("no server", moed("--help").stdout)
+
+
+class Inspect(WithModel):
+    def test_text(self):
+        result = moed("inspect", self.model)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for word in ("qwen3moe", "softmax", "Q4_K", str(self.model)):
+            self.assertIn(word, result.stdout)
+
+    def test_json(self):
+        result = moed("inspect", self.model, "--json")
+        model = json.loads(result.stdout)
+        self.assertEqual(model["architecture"], "qwen3moe")
+        self.assertEqual(model["moe_layers"], 3)
+        self.assertEqual([layer["layer"] for layer in model["layers"]], [0, 1, 2])
+        layer = model["layers"][0]
+        experts, hidden, width = layer["experts"], layer["hidden"], layer["expert_width"]
+        self.assertEqual(layer["router"]["shape"], [1, experts, hidden])
+        self.assertEqual(layer["gate"]["shape"], [experts, width, hidden])
+        self.assertEqual(layer["down"]["shape"], [experts, hidden, width])
+        self.assertEqual(model["bytes"], sum(layer["bytes"] for layer in model["layers"]))
+        self.assertLess(model["bytes"], self.model.stat().st_size)
+
+    def test_chosen_layers(self):
+        model = json.loads(moed("inspect", self.model, "--json", "--layers", "1-2").stdout)
+        self.assertEqual([layer["layer"] for layer in model["layers"]], [1, 2])
+        self.assertNotEqual(moed("inspect", self.model, "--layers", "3").returncode, 0)
+
+    def test_bad_files(self):
+        bad = self.folder / "bad.gguf"
+        bad.write_bytes(b"GGUF\x09\0\0\0" + bytes(64))
+        self.assert_ends(moed("inspect", bad), 1, str(bad))
+        cut = self.folder / "cut.gguf"
+        cut.write_bytes(self.model.read_bytes()[:1000])
+        self.assert_ends(moed("inspect", cut), 1, str(cut))
+        self.assert_ends(moed("inspect", self.folder / "none.gguf"), 1, "none.gguf")
+
+    def test_a_full_disk_is_an_error(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([MOED, "inspect", self.model], stdout=full, stderr=subprocess.PIPE)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"standard output", result.stderr)
+
+
+class Synth(WithModel):
+    def test_the_summary_tells_shape_and_rate(self):
+        result = moed("synth", self.folder / "a.gguf", "--preset", "tiny")
+        self.assertRegex(result.stdout, r"1 MoE layer of \d+ experts \(top \d+\), H \d+, F \d+")
+        self.assertRegex(result.stdout, r"B of weights in [\d.]+ s \(.*/s\)")
+
+    def test_the_seed_decides_the_bytes(self):
+        def made(name, seed):
+            path = self.folder / name
+            self.assertEqual(moed("synth", path, "--preset", "tiny", "--seed", seed).returncode, 0)
+            return path.read_bytes()
+        self.assertEqual(made("b.gguf", 5), made("c.gguf", 5))
+        self.assertNotEqual(made("b.gguf", 5), made("d.gguf", 6))
+
+    def test_unknown_preset_and_type_list_the_known(self):
+        self.assert_ends(moed("synth", self.folder / "e.gguf", "--preset", "huge"), 2, "tiny")
+        self.assert_ends(moed("synth", self.folder / "e.gguf", "--type", "q99"), 2, "q99")
+
+    def test_a_folder_that_is_not_there(self):
+        self.assert_ends(moed("synth", "/nowhere/x.gguf", "--preset", "tiny"), 1, "/nowhere/x.gguf")
+
+
+class Bench(WithModel):
+    def bench(self, *words):
+        result = moed("bench", self.model, "--seconds", "0.05", *words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout.splitlines()
+
+    def test_json_has_exactly_the_keys(self):
+        lines = [json.loads(line) for line in self.bench("--rows", "1,5", "--json", "--threads", "1")]
+        self.assertEqual([list(line) for line in lines], [BENCH_KEYS] * 2)
+        self.assertEqual([line["rows"] for line in lines], [1, 5])
+        for line in lines:
+            self.assertEqual(line["threads"], 1)
+            self.assertAlmostEqual(line["rows_per_s"] * line["ms"] / 1e3 / line["rows"], 1, 3)
+            for key in ("ms", "gflops", "weight_gbps", "active_experts", "dram_read_gbps"):
+                self.assertGreater(line[key], 0)
+
+    def test_text_has_the_same_columns(self):
+        lines = self.bench("--rows", "2", "--layer", "1")
+        self.assertEqual(lines[0].split(), BENCH_KEYS)
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(lines[1].split()[0], "2")
+
+    def test_backend_is_a_choice(self):
+        line = json.loads(self.bench("--rows", "1", "--json", "--backend", "reference")[0])
+        self.assertEqual(line["backend"], "reference")
+        self.assert_ends(moed("bench", self.model, "--backend", "abacus"), 2, "abacus")
+        self.assert_ends(moed("bench", self.model, "--isa", "z80"), 2, "z80")
+
+    def test_a_layer_that_is_not_there(self):
+        self.assertEqual(moed("bench", self.model, "--layer", "9").returncode, 2)
+
+
+class Verify(WithModel):
+    def test_every_type_keeps_within_its_limit(self):
+        for kind, limit in (("f32", "1e-06"), ("f16", "0.0004"), ("bf16", "0.003"), ("q8_0", "0.0125")):
+            model = self.folder / f"{kind}.gguf"
+            made = moed("synth", model, "--preset", "tiny", "--layers", 2, "--type", kind)
+            self.assertEqual(made.returncode, 0, made.stderr)
+            result = moed("verify", model, "--rows", 8)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            lines = [line.split() for line in result.stdout.splitlines()[2:]]
+            self.assertEqual([line[0] for line in lines], ["0", "1"])
+            self.assertEqual([[line[3], line[4], line[6]] for line in lines], [[limit, "same", "ok"]] * 2)
+
+    def test_the_reference_agrees_with_itself_to_the_bit(self):
+        result = moed("verify", self.model, "--backend", "reference", "--rows", 4, "--layers", "1")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout.splitlines()[-1].split()[2:], ["0", "0.0125", "same", "0", "ok"])
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    status, paths = 200, []
+
+    def do_GET(self):
+        self.paths.append(self.path)
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def answering(status):
+    handler = type("Handler", (Answer,), {"status": status, "paths": []})
+    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}", handler.paths
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Health(Case):
+    def test_ready(self):
+        with answering(200) as (address, paths):
+            for url in (f"http://{address}", f"http://{address}/", address, f"http://{address}/livez"):
+                self.assert_ends(moed("health", url), 0)
+        self.assertEqual(paths, ["/readyz", "/readyz", "/readyz", "/livez"])
+
+    def test_not_ready(self):
+        with answering(503) as (address, _):
+            self.assert_ends(moed("health", f"http://{address}"), 1, 'expected 200, found "HTTP/1.0 503')
+
+    def test_nobody_there(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+            self.assert_ends(moed("health", url), 1, "cannot connect")
+
+    def test_silence(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            self.assert_ends(moed("health", url, "--timeout-ms", "100"), 1, "timed out")
+
+    def test_unix_socket(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+            path = f"{folder}/s"
+            server.bind(path)
+            server.listen()
+
+            def answer():
+                client, _ = server.accept()
+                with client:
+                    client.recv(1000)
+                    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            thread = threading.Thread(target=answer)
+            thread.start()
+            self.assert_ends(moed("health", f"unix:{path}"), 0)
+            thread.join()
+            self.assert_ends(moed("health", f"unix:{folder}/none"), 1, "cannot connect")
+            self.assert_ends(moed("health", "unix:" + "x" * 200), 1, "cannot connect")
+
+    def test_wrong_urls(self):
+        for url in ("https://localhost", "http://", "ftp://x/y", ":8080", "http://h:123456789/"):
+            self.assert_ends(moed("health", url), 2, "expected http://HOST:PORT or unix:PATH")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--moed", required=True)
+    known, rest = parser.parse_known_args()
+    MOED = str(pathlib.Path(known.moed).resolve())
+    program = unittest.main(argv=[sys.argv[0], "-v", *rest], exit=False)
+    result = program.result
+    bad = len({str(test) for test, _ in result.failures + result.errors})
+    skipped = len(result.skipped)
+    print(f"{result.testsRun - bad - skipped} passed, {bad} failed, {skipped} skipped", file=sys.stderr)
+    sys.exit(not result.wasSuccessful())

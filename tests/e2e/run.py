@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Runs the end-to-end tests: run.py [--moed BINARY] [--golden DIR] [MODULE[.CLASS[.TEST]] ...]
+
+Prints failures and skips by name and ends with a line "N passed, N failed, N skipped".
+"""
+import argparse
+import os
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+MODULES = ["test_golden", "test_errors", "test_api", "test_load"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--moed", default=os.environ.get(
+        "MOED_BIN", os.path.join(ROOT, "build/src/cli/moed")))
+    parser.add_argument("--golden", default=os.environ.get(
+        "MOED_GOLDEN", os.path.join(ROOT, "tests/golden")))
+    parser.add_argument("tests", nargs="*", default=MODULES)
+    arguments = parser.parse_args()
+
+    os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
+    os.environ["MOED_GOLDEN"] = os.path.abspath(arguments.golden)
+    sys.path.insert(0, HERE)
+    suite = unittest.defaultTestLoader.loadTestsFromNames(arguments.tests)
+    result = unittest.TextTestRunner(verbosity=1, stream=sys.stdout).run(suite)
+    for test, reason in result.skipped:
+        print(f"skipped {test.id()}: {reason}")
+    # Sub-tests that fail are counted one by one, beside the test that holds them.
+    bad = {str(test) for test, _ in result.failures + result.errors}
+    passed = max(0, result.testsRun - len(bad) - len(result.skipped))
+    print(f"{passed} passed, {len(bad)} failed, {len(result.skipped)} skipped")
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""README.md is true: every command block runs, in order, against the quickstart's server, and the
+table of settings is what `moed serve --print-config` prints."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+MOED = ROOT / "build/src/cli/moed"
+PATIENCE = 600  # seconds, for installing and building
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Readme(unittest.TestCase):
+    """The README's own port may be taken, so the commands run with another in its place."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.address = f"127.0.0.1:{free_port()}"
+        cls.log = tempfile.TemporaryFile()
+        cls.addClassCleanup(cls.log.close)
+        cls.quickstart = subprocess.Popen(
+            ["./deploy/quickstart.sh"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=cls.log,
+            stderr=cls.log, start_new_session=True,
+            env={**os.environ, "MOED_ARG_LISTEN": cls.address})
+        cls.addClassCleanup(cls.stop)
+        end = time.monotonic() + PATIENCE
+        while b"Ctrl-C stops the server" not in cls.printed():
+            if cls.quickstart.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f"the quickstart did not come up:\n{cls.printed().decode()}")
+            time.sleep(0.2)
+
+    @classmethod
+    def printed(cls):
+        return os.pread(cls.log.fileno(), 1 << 20, 0)
+
+    @classmethod
+    def stop(cls):
+        if cls.quickstart.poll() is None:
+            os.killpg(cls.quickstart.pid, signal.SIGINT)
+            cls.quickstart.wait(60)
+
+    def run_block(self, command, text):
+        text = text.replace("127.0.0.1:8080", self.address)
+        result = subprocess.run([*command, text], cwd=ROOT, capture_output=True, text=True,
+                                timeout=PATIENCE)
+        self.assertEqual(result.returncode, 0, f"{text}\n{result.stdout[-2000:]}{result.stderr}")
+        return result.stdout
+
+    def test_quickstart_prints_an_answer(self):
+        self.assertRegex(self.printed().decode(), r'"shape": ?\[2, ?2048\]')
+
+    def test_shell_blocks(self):
+        for text in blocks("sh"):
+            words = text.split()
+            with self.subTest(block=text.splitlines()[0]):
+                if words[0] in ("./deploy/quickstart.sh", "./tests/run.sh"):
+                    self.assertTrue(os.access(ROOT / words[0], os.X_OK))
+                elif words[0] == "docker":
+                    self.skipTest("needs Docker's daemon; tests/container runs the image without")
+                else:
+                    self.assertTrue(self.run_block(["bash", "-euo", "pipefail", "-c"], text))
+
+    def test_the_curl_is_answered_with_a_row(self):
+        text = next(text for text in blocks("sh") if "hidden_states" in text)
+        answer = self.run_block(["bash", "-euo", "pipefail", "-c"], text)
+        self.assertIn('"expert_ids"', answer)
+        self.assertRegex(answer, r'"shape": ?\[1, ?2048\]')
+
+    def test_python_block_in_ten_lines(self):
+        (text,) = blocks("python")
+        self.assertLessEqual(len([line for line in text.splitlines() if line.strip()]), 10)
+        self.assertRegex(self.run_block([sys.executable, "-c"], text), r"^4, ?2048 ")
+
+    def test_settings_are_those_of_the_program(self):
+        printed = subprocess.run([MOED, "serve", "model.gguf", "--print-config"], check=True,
+                                 capture_output=True, text=True).stdout
+        actual = {line[:22].strip(): line[23:].rsplit(None, 1)[0].strip()
+                  for line in printed.splitlines()}
+        actual.pop("print-config")
+        table = dict(re.findall(r"^\| `--([a-z-]+)` \| ([^|]*?) \|", README, re.M))
+        self.assertEqual(table, actual)
+
+    def test_commands_are_those_of_the_program(self):
+        overview = subprocess.run([MOED, "--help"], check=True, capture_output=True, text=True).stdout
+        commands = re.findall(r"^  ([a-z]+)  ", overview, re.M)
+        self.assertEqual(sorted(set(re.findall(r"^\| `moed ([a-z]+)", README, re.M))), sorted(commands))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.stop()
+        if cls.quickstart.returncode != 0:
+            raise AssertionError(f"the interrupted quickstart exited with {cls.quickstart.returncode}")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,210 @@
+"""The rules of the house that a machine can check. Each takes a Tree and returns complaints, one
+string each, empty when the house is in order. CONTRIBUTING.md says why they are."""
+import fnmatch
+import re
+import shutil
+import subprocess
+
+from source import functions, without_comments
+
+# Which rooms a room may include the doors of. A room is in no set but those above it.
+BELOW = {
+    "kernels": set(),
+    "error": set(),
+    "base": {"error", "kernels"},
+    "metrics": {"base", "error", "kernels"},
+    "gguf": {"base", "error", "kernels"},
+    "rule": {"kernels"},
+    "model": {"gguf", "rule", "base", "error", "kernels"},
+    "moe": {"rule", "base", "error", "kernels"},
+    "moed": {"error"},
+    "backend": {"moed", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"},
+}
+BELOW["wire"] = {"moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"}
+BELOW["batch"] = BELOW["backend"] | {"backend"}
+BELOW["server"] = BELOW["batch"] | {"batch", "wire"}
+BELOW["cli"] = BELOW["server"] | {"server"}
+
+SOURCES = ("src/", "include/", "kernels/")
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
+TABLES = re.compile(r"(^|/)(grids?|tables?)/|_(grids?|table)\.[ch]$|\.def$")  # data, not code
+
+
+def room_of(path):
+    parts = path.split("/")
+    if parts[0] == "src" and len(parts) > 2:
+        return parts[1]
+    if path.startswith("include/moed/"):
+        return parts[2].removesuffix(".h")
+    return "kernels" if parts[0] == "kernels" else None
+
+
+def includes(text):
+    """(bracket, target) of each #include."""
+    return INCLUDE.findall(without_comments(text))
+
+
+def rooms(tree):
+    """A room includes only doors of rooms below it."""
+    for path, text in tree.c_files(*SOURCES):
+        room = room_of(path)
+        if room not in BELOW:
+            yield f"{path}: room {room} has no floor in tests/lint/rules.py"
+            continue
+        for _, target in includes(text):
+            if target.startswith("moed/"):
+                other = target[len("moed/"):].removesuffix(".h")
+            elif target.startswith("kernels/"):
+                other = "kernels"
+            else:
+                continue
+            if other != room and other not in BELOW[room]:
+                yield f"{path}: {room} may not include {target}"
+
+
+def furniture(tree):
+    """A header inside src/ROOM is included only by that room and its own unit tests."""
+    for path, text in tree.c_files():
+        here = path.rsplit("/", 1)[0]
+        for _, target in includes(text):
+            if ".." in target.split("/") and path.startswith(SOURCES):
+                yield f"{path}: includes {target}: no ways up"
+            match = re.match(r"src/(\w+)/", target)
+            if match and here not in (f"src/{match[1]}", f"tests/unit/{match[1]}"):
+                yield f"{path}: includes {target}, which is {match[1]}'s furniture"
+
+
+def include_style(tree):
+    """Doors are <moed/x.h>; everything else of ours stands in quotes."""
+    for path, text in tree.c_files():
+        for bracket, target in includes(text):
+            if target.startswith("moed/") and bracket == '"':
+                yield f'{path}: "{target}" is a door: <{target}>'
+            if target.startswith(("kernels/", "src/")) and bracket == "<":
+                yield f'{path}: <{target}> is ours: "{target}"'
+
+
+def file_length(tree):
+    """Files of at most 500 lines, tables of data aside."""
+    for path, text in tree.c_files():
+        lines = text.count("\n")
+        if lines > 500 and not TABLES.search(path):
+            yield f"{path}: {lines} lines, the limit is 500"
+
+
+def door_length(tree):
+    """Doors of at most 130 lines."""
+    for path, text in tree.c_files("include/moed/"):
+        lines = text.count("\n")
+        if lines > 130:
+            yield f"{path}: {lines} lines, the limit of a door is 130"
+
+
+def function_length(tree):
+    """No function over 100 lines; under 1 % over 60."""
+    everything = [f for path, text in tree.c_files(*SOURCES) for f in functions(path, text)]
+    longer = [f for f in everything if f.lines > 60]
+    for f in longer:
+        if f.lines > 100:
+            yield f"{f.path}:{f.line}: {f.name} has {f.lines} lines, the limit is 100"
+    if len(longer) > 0 and len(longer) >= 0.01 * len(everything):
+        names = ", ".join(f"{f.name} ({f.lines})" for f in longer)
+        yield f"{len(longer)} of {len(everything)} functions are over 60 lines: {names}"
+
+
+# Functions whose parameters somebody else has decided.
+GIVEN = {"on_access"}  # libmicrohttpd's MHD_AccessHandlerCallback
+
+
+def parameter_count(tree):
+    """At most 6 parameters outside kernels."""
+    for path, text in tree.c_files("src/"):
+        for f in functions(path, text):
+            if f.parameters > 6 and f.name not in GIVEN:
+                yield f"{path}:{f.line}: {f.name} has {f.parameters} parameters, the limit is 6"
+
+
+def calls(tree, names, allowed):
+    pattern = re.compile(rf"(?<![\w.>])({names})\s*\(")
+    for path, text in tree.c_files(*SOURCES):
+        if path.startswith(allowed):
+            continue
+        for number, line in enumerate(without_comments(text).split("\n"), 1):
+            match = pattern.search(line)
+            if match:
+                yield f"{path}:{number}: {match[1]} belongs to {', '.join(allowed)}"
+
+
+def no_exit(tree):
+    """Nothing below the command line exits, aborts or asserts."""
+    yield from calls(tree, "exit|_exit|quick_exit|abort|assert", ("src/cli/main.c",))
+
+
+def no_environment(tree):
+    """The environment is the command line's affair."""
+    yield from calls(tree, "getenv|secure_getenv|setenv|putenv", ("src/cli/",))
+
+
+MACHINE_PATH = re.compile(r"(?<![\w.])/(work|home/\w+|Users/\w+|root|tmp/b-)[/\w]")
+
+
+def no_machine_paths(tree):
+    """No path of the machine on which something was written."""
+    for path, text in sorted(tree.files.items()):
+        if path.startswith("tests/lint/"):
+            continue
+        for number, line in enumerate(text.split("\n"), 1):
+            match = MACHINE_PATH.search(line)
+            if match:
+                yield f"{path}:{number}: a path of one machine: {match.group()}"
+
+
+def opening_comment(tree):
+    """A C file opens with a comment that says what it owns."""
+    for path, text in tree.c_files():
+        if not text.startswith(("/*", "//")):
+            yield f"{path}: does not open with a comment"
+
+
+def no_leftovers(tree):
+    """No to-do marks, no code in comments."""
+    for path, text in tree.c_files():
+        for number, line in enumerate(text.split("\n"), 1):
+            if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
+                yield f"{path}:{number}: {line.strip()}"
+            elif re.match(r"\s*//.*;\s*$", line) or re.match(r"\s*#\s*if\s+0\b", line):
+                yield f"{path}:{number}: code that is switched off: {line.strip()}"
+
+
+def documents_name_files_that_exist(tree):
+    """What the documents call tests/… or src/… is there."""
+    for path, text in sorted(tree.files.items()):
+        if not path.endswith(".md"):
+            continue
+        for name in re.findall(r"`((?:tests|src|include|kernels|deploy)/[a-z0-9_./*-]+)`", text):
+            if name.startswith("tests/golden/"):  # cases are not among the tree's files
+                continue
+            if not any(fnmatch.fnmatch(file, name.rstrip("/")) or file.startswith(name.rstrip("/") + "/")
+                       for file in tree.files):
+                yield f"{path}: names {name}, which is not there"
+
+
+def clang_format(tree):
+    """clang-format would change nothing."""
+    for path, text in tree.c_files():
+        if path.endswith(".def"):
+            continue
+        command = ["clang-format", f"--assume-filename={path}", "--output-replacements-xml"]
+        found = subprocess.run(command, input=text, cwd=tree.root, text=True, capture_output=True)
+        if found.returncode != 0 or "<replacement " in found.stdout:
+            yield f"{path}: clang-format -i {path} would change it"
+
+
+def clang_format_missing():
+    return None if shutil.which("clang-format") else "clang-format is not installed"
+
+
+RULES = [rooms, furniture, include_style, file_length, door_length, function_length,
+         parameter_count, no_exit, no_environment, no_machine_paths, opening_comment,
+         no_leftovers, documents_name_files_that_exist, clang_format]
+NEEDS = {clang_format: clang_format_missing}

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Runs every suite and adds up the counts. Usage: run.py [--fast] [--list] [SUITE ...]
+Builds and logs go to build-tests/. Called by tests/run.sh, which installs what is needed."""
+import argparse
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+import tally
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+WORK = ROOT / "build-tests"
+
+# A sanitizer's finding must end the program that has it, with a status that no test expects.
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:abort_on_error=1",
+}
+
+
+@dataclasses.dataclass
+class Suite:
+    name: str
+    commands: list  # run in order; the first that fails ends the suite
+    count: object  # (log, status) -> Tally
+    fast: bool = False  # part of --fast
+    needs: str = ""  # the suite that builds what this one tests
+    aside: bool = False  # runs beside the others: waits for the network, not for a processor
+    environment: dict = dataclasses.field(default_factory=dict)
+
+
+def build(name, *options, compiler="gcc", fast=False):
+    """Warnings are errors in every build."""
+    folder = str(WORK / name)
+    setup = ["meson", "setup", folder, "-Dwerror=true", *options]
+    if pathlib.Path(folder, "build.ninja").exists():
+        setup = ["meson", "setup", "--reconfigure", folder, "-Dwerror=true", *options]
+    return Suite(f"build-{name}", [setup, ["ninja", "-C", folder]], tally.by_status, fast=fast,
+                 environment={"CC": compiler})
+
+
+def unit(name, *rooms, fast=False, wrap=()):
+    """The cmocka programs of a build; of some rooms only, if named."""
+    folder = str(WORK / name)
+    chosen = [word for room in rooms for word in ("--suite", room)]
+    command = [*wrap, "meson", "test", "-C", folder, "--no-rebuild", "--timeout-multiplier", "4",
+               "--print-errorlogs", *chosen]
+    stale = ["rm", "-f", f"{folder}/meson-logs/testlog.json"]
+    return Suite(f"unit-{name}", [stale, command], tally.by_meson(folder), fast=fast,
+                 needs=f"build-{name}", environment=SANITIZERS)
+
+
+def binary(kind, name, fast=False, wrap=()):
+    """A Python suite (tests/KIND) over the moed of a build."""
+    command = [*wrap, sys.executable, f"tests/{kind}/run.py", "--moed", str(WORK / name / "src/cli/moed")]
+    return Suite(f"{kind}-{name}", [command], tally.by_last_line, fast=fast, needs=f"build-{name}",
+                 environment=SANITIZERS)
+
+
+# ThreadSanitizer's shadow has no room for the widest address randomisation of newer kernels.
+FIXED_ADDRESSES = ("setarch", "-R")
+DEBUG = "-Dbuildtype=debugoptimized"
+
+SUITES = [
+    Suite("container", [["tests/container/run.sh"]], tally.by_last_line, aside=True),
+    Suite("tally", [[sys.executable, "tests/tally_test.py", "-v"]], tally.by_unittest, fast=True),
+    Suite("lint-self", [[sys.executable, "tests/lint/lint_test.py", "-v"]], tally.by_unittest, fast=True),
+    Suite("lint", [[sys.executable, "tests/lint/lint.py"]], tally.by_last_line, fast=True),
+    build("gcc", "-Dserver=enabled", "-Dtests=enabled", fast=True),
+    unit("gcc", fast=True),
+    binary("cli", "gcc", fast=True),
+    binary("e2e", "gcc", fast=True),
+    Suite("install", [["tests/install/run.sh", str(WORK / "gcc")]], tally.by_last_line, fast=True,
+          needs="build-gcc"),
+    Suite("readme", [[sys.executable, "tests/lint/readme_test.py", "-v"]], tally.by_unittest),
+    build("clang", "-Dserver=enabled", "-Dtests=enabled", compiler="clang"),
+    unit("clang"),
+    Suite("clang-tidy", [["run-clang-tidy", "-quiet", "-p", str(WORK / "clang"), "/(src|kernels)/"]],
+          tally.by_status, needs="build-clang"),
+    build("no-server", "-Dserver=disabled", "-Dtests=enabled"),
+    binary("cli", "no-server"),
+    build("asan", "-Db_sanitize=address,undefined", DEBUG),
+    unit("asan"),
+    binary("cli", "asan"),
+    binary("e2e", "asan"),
+    build("tsan", "-Db_sanitize=thread", "-Dopenmp=disabled", DEBUG),
+    unit("tsan", "batch", "server", "metrics", "backend", wrap=FIXED_ADDRESSES),
+    binary("e2e", "tsan", wrap=FIXED_ADDRESSES),
+]
+
+
+def run(suite):
+    """Runs a suite into its log; prints one line, and the log's end if something failed."""
+    path = WORK / "log" / f"{suite.name}.log"
+    environment = {**os.environ, **suite.environment, "MOED_TEST_BUILDS": str(WORK)}
+    begin = time.monotonic()
+    status = 0
+    with path.open("w") as log:
+        for command in suite.commands:
+            try:
+                status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
+                                        stderr=subprocess.STDOUT, env=environment).returncode
+            except OSError as error:
+                log.write(f"{command[0]}: {error}\n")
+                status = 127
+            if status != 0:
+                break
+    text = path.read_text(errors="replace")
+    result = suite.count(text, status)
+    lines = [f"{suite.name:16} {result}  ({time.monotonic() - begin:.0f} s)"]
+    if result.failed:
+        lines += [f"    {line}" for line in text.splitlines()[-40:]]
+        lines.append(f"    all of it: {path.relative_to(ROOT)}")
+    print("\n".join(lines), flush=True)
+    return result
+
+
+def run_all(suites):
+    results = {}
+
+    def keep(suite):
+        if suite.needs in results and results[suite.needs].failed:
+            # What an earlier build left behind must not pass in its place.
+            print(f"{suite.name:16} 0 passed, 1 failed  (not run: {suite.needs} failed)", flush=True)
+            results[suite.name] = tally.Tally(failed=1)
+        else:
+            results[suite.name] = run(suite)
+
+    aside = [threading.Thread(target=keep, args=(suite,)) for suite in suites if suite.aside]
+    for thread in aside:
+        thread.start()
+    for suite in suites:
+        if not suite.aside:
+            keep(suite)
+    for thread in aside:
+        thread.join()
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fast", action="store_true", help="one compiler, no sanitizers, no container")
+    parser.add_argument("--list", action="store_true", help="names of the suites")
+    parser.add_argument("suites", nargs="*")
+    arguments = parser.parse_args()
+    known = {suite.name for suite in SUITES}
+    unknown = set(arguments.suites) - known
+    if unknown:
+        parser.error(f"unknown suites {', '.join(sorted(unknown))}; see --list")
+    chosen = [suite for suite in SUITES
+              if (suite.name in arguments.suites if arguments.suites else suite.fast or not arguments.fast)]
+    if arguments.list:
+        print("\n".join(suite.name for suite in chosen))
+        return 0
+    (WORK / "log").mkdir(parents=True, exist_ok=True)
+    total = tally.Tally()
+    for name, result in run_all(chosen).items():
+        result.reasons = [f"{name}: {reason}" for reason in result.reasons]
+        total.add(result)
+    for reason in total.reasons:
+        print(f"skipped {reason}")
+    print(total)
+    return total.failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

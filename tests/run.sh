@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs what the tests need (Debian, only what is missing) and runs all of them.
+#   tests/run.sh [--fast] [--list] [SUITE ...]
+# The last line says how many checks passed and failed; the exit status is not 0 if any failed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+packages=(
+    gcc libc6-dev clang libomp-dev clang-format clang-tidy meson ninja-build pkg-config
+    libuv1-dev libmicrohttpd-dev libcjson-dev libcmocka-dev
+    python3 curl ca-certificates buildah debootstrap
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing ${missing[*]}"
+    sudo=
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    $sudo apt-get -qq update
+    $sudo env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+exec python3 tests/run.py "$@"

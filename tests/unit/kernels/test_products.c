@@ -1,0 +1,245 @@
+/* Every product of every instruction set that this CPU has, against float64 over the decoded
+ * weights and the prepared rows: 1 to 33 rows, one to three panels, several widths. Outputs are
+ * poisoned, and the same row must give the same bits whatever stands beside it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/cpu.h"
+#include "kernels/dtype.h"
+#include "kernels/panel.h"
+
+#define MAX_ROWS   33
+#define MAX_PANELS 3
+#define LD         (MAX_PANELS * MOED_PANEL_ROWS + 5)
+#define POISON     12345.0F
+
+struct rig {
+    const struct moed_isa *isa;
+    const struct moed_product *product;
+    const struct moed_format *format;
+    uint32_t cols, weight_rows, panels;
+    uint8_t *packed;
+    uint8_t *rows;   /* MAX_ROWS prepared rows */
+    float *weights;  /* [weight_rows, cols] decoded */
+    double *meaning; /* [MAX_ROWS, cols] what the prepared rows stand for */
+    struct moed_panels view;
+};
+
+/* A prepared row as numbers: the reading that rows.h prescribes. */
+static void read_row(enum moed_rows_kind kind, const uint8_t *row, uint32_t cols, double *out)
+{
+    for (uint32_t c = 0; c < cols; c++) {
+        const struct moed_q8 *b = (const struct moed_q8 *)(const void *)row + c / 32;
+        const uint32_t half = c % 32 / 16;
+        float f;
+
+        if (kind == MOED_ROWS_Q8) {
+            const int high = b->high[half] && b->high_at[half] == c % 32 ? b->high[half] : 0;
+
+            out[c] = (double)b->scale[half] * (b->q[c % 32] + 128 * high);
+        } else if (kind == MOED_ROWS_BF16) {
+            moed_dtype_to_f32(MOED_BF16, row + (size_t)c * 2, &f, 1);
+            out[c] = f;
+        } else {
+            memcpy(&f, row + (size_t)c * 4, 4);
+            out[c] = f;
+        }
+    }
+}
+
+static void make_rows(struct rig *g, struct moed_random *r)
+{
+    const size_t bytes = moed_rows_bytes(g->product->rows, g->cols);
+    float *x = malloc(g->cols * sizeof *x);
+
+    g->rows = aligned_alloc(64, bytes * MAX_ROWS);
+    g->meaning = malloc((size_t)MAX_ROWS * g->cols * sizeof *g->meaning);
+    for (uint32_t i = 0; i < MAX_ROWS; i++) {
+        for (uint32_t c = 0; c < g->cols; c++) /* some inputs stand out, some rows are zero */
+            x[c] = (i == 7 ? 0.0F : moed_random_gaussian(r)) * (c % 37 == 11 ? 50.0F : 1.0F);
+        g->isa->prepare(g->product->rows, x, g->cols, g->rows + i * bytes);
+        read_row(g->product->rows, g->rows + i * bytes, g->cols, g->meaning + (size_t)i * g->cols);
+    }
+    free(x);
+}
+
+static void make_weights(struct rig *g, struct moed_random *r)
+{
+    uint64_t row_bytes;
+    uint64_t panel_bytes;
+
+    moed_format_row_bytes(g->format, g->cols, &row_bytes);
+    moed_panel_bytes(moed_panel_layout_of(g->format), g->cols, &panel_bytes);
+
+    uint8_t *file = malloc(row_bytes * g->weight_rows);
+
+    g->packed = aligned_alloc(64, (panel_bytes * g->panels + 63) / 64 * 64);
+    g->weights = malloc((size_t)g->weight_rows * g->cols * sizeof *g->weights);
+    g->format->fill(r, 0.05F, file, (size_t)g->weight_rows * g->cols);
+    for (uint32_t w = 0; w < g->weight_rows; w += MOED_PANEL_ROWS) {
+        const uint32_t left = g->weight_rows - w;
+
+        moed_panel_pack(moed_panel_layout_of(g->format), file + w * row_bytes, row_bytes,
+                        left < MOED_PANEL_ROWS ? left : MOED_PANEL_ROWS, g->cols,
+                        g->packed + w / MOED_PANEL_ROWS * panel_bytes);
+    }
+    for (uint32_t w = 0; w < g->weight_rows; w++)
+        g->format->decode(file + w * row_bytes, g->weights + (size_t)w * g->cols, g->cols);
+    g->view = (struct moed_panels){g->packed, panel_bytes, g->panels, g->cols};
+    free(file);
+}
+
+/* The product of row i and weight row w, and how large its rounding may be. */
+static double expected(const struct rig *g, uint32_t i, uint32_t w, double *scale)
+{
+    double sum = 0.0;
+
+    *scale = 1e-30;
+    for (uint32_t c = 0; c < g->cols; c++) {
+        const double term =
+            g->meaning[(size_t)i * g->cols + c] * g->weights[(size_t)w * g->cols + c];
+
+        sum += term;
+        *scale += fabs(term);
+    }
+    return sum;
+}
+
+static void check_n(const struct rig *g, uint32_t n, float *all)
+{
+    const size_t bytes = moed_rows_bytes(g->product->rows, g->cols);
+    const void *rows[MAX_ROWS];
+    float *out = malloc(MAX_ROWS * LD * sizeof *out);
+
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = g->rows + i * bytes;
+    for (size_t i = 0; i < MAX_ROWS * LD; i++)
+        out[i] = POISON;
+    g->product->multiply(&g->view, rows, n, out, LD);
+    for (uint32_t i = 0; i < MAX_ROWS; i++)
+        for (uint32_t w = 0; w < LD; w++) {
+            const float got = out[i * LD + w];
+
+            if (i >= n || w >= g->panels * MOED_PANEL_ROWS)
+                assert_true(got == POISON);
+            else if (w < g->weight_rows && n > 1) /* the same bits as alone or in any company */
+                assert_memory_equal(&got, &all[i * LD + w], sizeof got);
+        }
+    free(out);
+}
+
+static void check_values(const struct rig *g, float *all)
+{
+    const size_t bytes = moed_rows_bytes(g->product->rows, g->cols);
+
+    for (uint32_t i = 0; i < MAX_ROWS; i++) {
+        const void *row = g->rows + i * bytes;
+
+        g->product->multiply(&g->view, &row, 1, all + (size_t)i * LD, LD);
+        for (uint32_t w = 0; w < g->weight_rows; w++) {
+            double scale;
+            const double want = expected(g, i, w, &scale);
+
+            if (!(fabs(all[i * LD + w] - want) <= 2e-6 * scale))
+                fail_msg("%s %s: row %u, weight row %u: %g, expected %g", g->isa->name,
+                         g->format->name, i, w, all[i * LD + w], want);
+        }
+    }
+}
+
+static void check_product(const struct moed_isa *isa, const struct moed_product *product)
+{
+    static const uint32_t weight_rows[] = {16, 32, 45, 7};
+    struct moed_random r;
+
+    moed_random_seed(&r, 11);
+    for (uint32_t k = 0; k < 4; k++) {
+        struct rig g = {.isa = isa, .product = product};
+        float *all = malloc(MAX_ROWS * LD * sizeof *all);
+
+        g.format = moed_format_by_name(product->format);
+        g.cols = g.format->block == 1 ? 3 + 29 * k : g.format->block * (1 + 2 * (k % 2));
+        g.weight_rows = weight_rows[k];
+        g.panels = (g.weight_rows + MOED_PANEL_ROWS - 1) / MOED_PANEL_ROWS;
+        make_rows(&g, &r);
+        make_weights(&g, &r);
+        check_values(&g, all);
+        for (uint32_t n = 1; n <= MAX_ROWS; n++)
+            check_n(&g, n, all);
+        free(all);
+        free(g.rows);
+        free(g.meaning);
+        free(g.packed);
+        free(g.weights);
+    }
+}
+
+static void every_product(void **state)
+{
+    (void)state;
+    for (size_t i = 0; moed_isa_at(i); i++) {
+        const struct moed_isa *isa = moed_isa_at(i);
+
+        if (!isa->supported()) {
+            print_message("skipped: this CPU has no %s\n", isa->name);
+            continue;
+        }
+        for (const struct moed_product *p = isa->products; p->format; p++)
+            check_product(isa, p);
+    }
+}
+
+/* What rounding rows costs: int8 under a scale for 16, and what stands out does not matter. */
+static void prepared_rows_are_close(void **state)
+{
+    const struct moed_isa *isa = moed_isa_best();
+    enum { cols = 4096 };
+    static const float outliers[] = {1.0F, 8.0F, 1000.0F, 1e6F};
+    uint8_t *row = aligned_alloc(64, moed_rows_bytes(MOED_ROWS_F32, cols));
+    float *x = malloc(cols * sizeof *x);
+    double *back = malloc(cols * sizeof *back);
+    struct moed_random r;
+
+    (void)state;
+    moed_random_seed(&r, 12);
+    for (int k = 0; k < 4; k++) {
+        double error = 0.0;
+        double size = 0.0;
+
+        for (int c = 0; c < cols; c++)
+            x[c] = moed_random_gaussian(&r) * (c % 100 == 3 ? outliers[k] : 1.0F);
+        isa->prepare(MOED_ROWS_Q8, x, cols, row);
+        read_row(MOED_ROWS_Q8, row, cols, back);
+        for (int c = 0; c < cols; c++) {
+            if (c % 100 == 3) { /* itself within half a step of its own */
+                assert_true(fabs(back[c] - x[c]) <= fabs(x[c]) / 127.0);
+                continue;
+            }
+            error += (back[c] - x[c]) * (back[c] - x[c]);
+            size += (double)x[c] * x[c];
+        }
+        if (outliers[k] <= 1000.0F) /* beyond 128 times, the others must lose digits */
+            assert_true(sqrt(error / size) < 0.0075 * (k == 2 ? 3 : 1));
+    }
+    free(row);
+    free(x);
+    free(back);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_product),
+        cmocka_unit_test(prepared_rows_are_close),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
