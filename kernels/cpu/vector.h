@@ -86,7 +86,7 @@ MOED_INLINE moed_vf vf_exp(moed_vf x)
 
     y = vf_choose(x < vf_set(-87.33F), vf_set(0.0F), y);
     y = vf_choose(x > vf_set(88.73F), vf_set(__builtin_inff()), y);
-    return vf_choose(x != x, x, y);
+    return vf_choose(x <= vf_set(__builtin_inff()), y, x); /* else NaN */
 }
 
 #endif

@@ -99,14 +99,18 @@ void body_cut(struct request *request, int code, const char *detail)
     const struct moed_error_info *info = moed_error_info(code);
     size_t size;
     char *problem = moed_wire_print_problem(code, detail, request->id, &size);
+    char retry[32] = "";
     char *text = NULL;
     int length;
 
-    length = asprintf(
-        &text,
-        "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: "
-        "application/problem+json\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\n\r\n%.*s",
-        info->http, info->title, size, request->id, (int)size, problem != NULL ? problem : "");
+    if (reply_retry_after(code) > 0)
+        snprintf(retry, sizeof(retry), "Retry-After: %d\r\n", reply_retry_after(code));
+    length = asprintf(&text,
+                      "HTTP/1.1 %d %s\r\nConnection: close\r\n%sContent-Type: "
+                      "application/problem+json\r\nContent-Length: %zu\r\n"
+                      "X-Request-Id: %s\r\n\r\n%.*s",
+                      info->http, info->title, retry, size, request->id, (int)size,
+                      problem != NULL ? problem : "");
     free(problem);
     if (request->fault.code == 0)
         request_rejected(request, code);

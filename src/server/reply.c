@@ -57,6 +57,13 @@ void reply_empty(struct request *request, unsigned status)
     request->reply.status = status;
 }
 
+int reply_retry_after(int code)
+{
+    if (code == MOED_E_LOADING)
+        return RETRY_LATER_S;
+    return code == MOED_E_QUEUE_FULL || code == MOED_E_DRAINING ? RETRY_SOON_S : 0;
+}
+
 void reply_problem(struct request *request, int code, const char *detail)
 {
     struct reply *reply = &request->reply;
@@ -66,10 +73,8 @@ void reply_problem(struct request *request, int code, const char *detail)
     reply->code = code;
     reply->type = "application/problem+json";
     reply->body = moed_wire_print_problem(code, detail, request->id, &reply->size);
-    if (code == MOED_E_LOADING)
-        reply_header(request, "Retry-After", "%d", RETRY_LATER_S);
-    else if (code == MOED_E_QUEUE_FULL || code == MOED_E_DRAINING)
-        reply_header(request, "Retry-After", "%d", RETRY_SOON_S);
+    if (reply_retry_after(code) > 0)
+        reply_header(request, "Retry-After", "%d", reply_retry_after(code));
     else if (code == MOED_E_METHOD)
         reply_header(request, "Allow", "%s", request->allow);
     else if (code == MOED_E_MEDIA_TYPE)

@@ -33,6 +33,8 @@ void reply_borrow(struct request *request, const char *type, const void *body, s
 void reply_empty(struct request *request, unsigned status);
 /* The problem body of `code` (API.md, "Errors"), with the headers that go with it. */
 void reply_problem(struct request *request, int code, const char *detail);
+/* Seconds after which a client may try again; 0 where trying again is of no use. */
+int reply_retry_after(int code);
 void reply_header(struct request *request, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Queues the reply with libmicrohttpd, whose it is from then on. */

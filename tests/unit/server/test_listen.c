@@ -42,7 +42,7 @@ static void a_taken_port_is_named(void **state)
 
     (void)state;
     assert_int_equal(listener_open("127.0.0.1:0", &listener, &err), 0);
-    snprintf(spec, sizeof(spec), "%s", listener.address + strlen("http://"));
+    snprintf(spec, sizeof(spec), "%.100s", listener.address + strlen("http://"));
     assert_int_equal(listener_open(spec, &second, &err), MOED_E_IO);
     assert_non_null(strstr(err.message, spec));
     assert_int_equal(second.fd, -1);
