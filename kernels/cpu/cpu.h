@@ -49,6 +49,7 @@ struct moed_isa {
     const char *name;
     bool (*supported)(void);
     const struct moed_product *products; /* ends with format NULL */
+    const struct moed_isa *base;         /* whose products serve other formats, or NULL */
     /* The same as a product, over weight rows that are decoded on the way; rows[i] is [cols] f32.
      * `scratch` holds MOED_TILE_ROWS × cols floats, aligned to 64 bytes. */
     void (*multiply_rows)(const struct moed_weight_rows *w, const float *const *rows, uint32_t n,

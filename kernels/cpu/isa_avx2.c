@@ -15,6 +15,8 @@
 
 #include "float.inc"
 
+#include "codes.inc"
+
 #include "int8.inc"
 
 #include "multiply_rows.inc"

@@ -17,6 +17,8 @@
 
 #include "float.inc"
 
+#include "codes.inc"
+
 #include "int8.inc"
 
 #include "multiply_rows.inc"

@@ -8,9 +8,9 @@
 static const struct moed_isa *const tables[] = {
     &moed_isa_scalar,
 #if defined(__x86_64__)
-    &moed_isa_avx2,
-    &moed_isa_avxvnni,
-    &moed_isa_avx512,
+    &moed_isa_avx2,   &moed_isa_avxvnni, &moed_isa_avx512, &moed_isa_avx512bf16, &moed_isa_amx,
+#elif defined(__aarch64__)
+    &moed_isa_neon, &moed_isa_i8mm,
 #endif
 };
 
@@ -41,8 +41,9 @@ const struct moed_isa *moed_isa_best(void)
 const struct moed_product *moed_isa_product(const struct moed_isa *isa,
                                             const struct moed_format *format)
 {
-    for (const struct moed_product *p = isa->products; p->format; p++)
-        if (strcmp(p->format, format->name) == 0)
-            return p;
+    for (; isa; isa = isa->base)
+        for (const struct moed_product *p = isa->products; p->format; p++)
+            if (strcmp(p->format, format->name) == 0)
+                return p;
     return NULL;
 }

@@ -1,0 +1,202 @@
+/* ops_neon: the operations of the panel kernels in NEON with the dot product of Armv8.2: four
+ * vectors are one panel. With i8mm there is a dot product of unsigned and signed bytes. */
+#ifndef MOED_KERNELS_CPU_OPS_H
+#define MOED_KERNELS_CPU_OPS_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES 4
+#define PARTS 4 /* vectors of weights side by side: one panel */
+
+typedef float32x4_t vf;
+typedef int32x4_t vi;
+
+#define OP static inline __attribute__((always_inline))
+
+OP vi vi_zero(void)
+{
+    return vdupq_n_s32(0);
+}
+
+OP vi vi_load(const void *p)
+{
+    return vreinterpretq_s32_u8(vld1q_u8(p));
+}
+
+OP vi vi_byte(uint8_t b)
+{
+    return vreinterpretq_s32_u8(vdupq_n_u8(b));
+}
+
+OP vi vi_and(vi a, vi b)
+{
+    return vandq_s32(a, b);
+}
+
+OP vi vi_or(vi a, vi b)
+{
+    return vorrq_s32(a, b);
+}
+
+OP vi vi_right(vi a, int n)
+{
+    return vreinterpretq_s32_u8(vreinterpretq_u8_s32(a) >> n);
+}
+
+OP vi vi_left(vi a, int n)
+{
+    return vreinterpretq_s32_u8(vreinterpretq_u8_s32(a) << n);
+}
+
+OP vi vi_table(const uint8_t *table)
+{
+    return vi_load(table);
+}
+
+OP vi vi_lookup(vi table, vi index)
+{
+    return vreinterpretq_s32_u8(
+        vqtbl1q_u8(vreinterpretq_u8_s32(table), vreinterpretq_u8_s32(index)));
+}
+
+OP vi vi_spread(const void *p)
+{
+    return vld1q_dup_s32(p);
+}
+
+OP vf vf_spread(const float *p)
+{
+    return vld1q_dup_f32(p);
+}
+
+OP vi vi_signed_dot(vi sum, vi weights, vi inputs)
+{
+    return vdotq_s32(sum, vreinterpretq_s8_s32(weights), vreinterpretq_s8_s32(inputs));
+}
+
+#ifdef __ARM_FEATURE_MATMUL_INT8
+OP vi vi_start(const int32_t *minus, int bits)
+{
+    return vld1q_dup_s32(minus) << bits;
+}
+
+OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
+{
+    return vusdotq_s32(sum, vreinterpretq_u8_s32(weights), vreinterpretq_s8_s32(inputs));
+}
+#else
+/* Codes that reach 255 are taken as signed here (below), so that their offset is gone already. */
+OP vi vi_start(const int32_t *minus, int bits)
+{
+    return bits == 7 ? vi_zero() : vld1q_dup_s32(minus) << bits;
+}
+
+OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
+{
+    return vi_signed_dot(sum, veorq_s32(weights, vi_byte(0x80)), inputs);
+}
+#endif
+
+/* Codes up to 63 are the same signed and unsigned. */
+OP vi vi_dot(vi sum, vi weights, vi inputs)
+{
+    return vi_signed_dot(sum, weights, inputs);
+}
+
+/* sum + 128 · high, and one value in every lane: for an input that stands out. */
+OP vi vi_add_high(vi sum, vi high)
+{
+    return vaddq_s32(sum, vshlq_n_s32(high, 7));
+}
+
+OP vi vi_set(int32_t value)
+{
+    return vdupq_n_s32(value);
+}
+
+OP vf vf_zero(void)
+{
+    return vdupq_n_f32(0.0F);
+}
+
+OP vf vf_from(vi a)
+{
+    return vcvtq_f32_s32(a);
+}
+
+OP vf vf_mul(vf a, vf b)
+{
+    return vmulq_f32(a, b);
+}
+
+OP vf vf_fma(vf a, vf b, vf c)
+{
+    return vfmaq_f32(c, a, b);
+}
+
+/* c − a · b */
+OP vf vf_fnma(vf a, vf b, vf c)
+{
+    return vfmsq_f32(c, a, b);
+}
+
+OP vf vf_load32(const void *p)
+{
+    return vld1q_f32(p);
+}
+
+OP void vf_store32(float *p, vf a)
+{
+    vst1q_f32(p, a);
+}
+
+OP vf vf_load_f16(const void *p)
+{
+    return vcvt_f32_f16(vld1_f16(p));
+}
+
+/* One of the two bf16 of each lane: the even or the odd input of its pair. */
+OP vf vf_even_bf16(vi pairs)
+{
+    return vreinterpretq_f32_s32(vshlq_n_s32(pairs, 16));
+}
+
+OP vf vf_odd_bf16(vi pairs)
+{
+    return vreinterpretq_f32_s32(vandq_s32(pairs, vdupq_n_s32((int32_t)0xffff0000U)));
+}
+
+/* Four bytes, one a lane. */
+OP uint32x4_t load_bytes(const void *p)
+{
+    uint32_t four;
+
+    memcpy(&four, p, sizeof four);
+    return vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)))));
+}
+
+OP vf vf_load_u8(const void *p)
+{
+    return vcvtq_f32_u32(load_bytes(p));
+}
+
+OP vf vf_load_i8(const void *p)
+{
+    const uint32x4_t high = vshlq_n_u32(load_bytes(p), 24);
+
+    return vcvtq_f32_s32(vshrq_n_s32(vreinterpretq_s32_u32(high), 24));
+}
+
+/* 2^(e − 128) of a byte e a lane; e = 0 and 1 are subnormal. */
+OP vf vf_load_e8m0(const void *p)
+{
+    const uint32x4_t e = load_bytes(p);
+    const uint32x4_t small = vshlq_u32(vdupq_n_u32(0x00200000), vreinterpretq_s32_u32(e));
+    const uint32x4_t bits = vshlq_n_u32(vsubq_u32(e, vdupq_n_u32(1)), 23);
+
+    return vreinterpretq_f32_u32(vbslq_u32(vcltq_u32(e, vdupq_n_u32(2)), small, bits));
+}
+
+#endif
