@@ -62,6 +62,16 @@ def binary(kind, name, fast=False, wrap=()):
                  environment=SANITIZERS)
 
 
+def cross(*rooms):
+    """AArch64, built by the cross compiler; the unit tests of some rooms under qemu."""
+    machine = (str(WORK / "cross-sysroot/sysroot.ini"), "tests/cross/aarch64.ini")
+    made = build("cross", *(f"--cross-file={file}" for file in machine), "-Dserver=disabled", "-Dtests=enabled")
+    tested = unit("cross", *rooms)
+    stale, test = tested.commands
+    commands = [["tests/cross/sysroot.sh"], stale, *made.commands, test]
+    return Suite("cross", commands, tally.unless_skipped(tested.count))
+
+
 # ThreadSanitizer's shadow has no room for the widest address randomisation of newer kernels.
 FIXED_ADDRESSES = ("setarch", "-R")
 DEBUG = "-Dbuildtype=debugoptimized"
@@ -84,6 +94,7 @@ SUITES = [
           tally.by_status, needs="build-clang"),
     build("no-server", "-Dserver=disabled", "-Dtests=enabled"),
     binary("cli", "no-server"),
+    cross("cross", "kernels", "backend"),
     build("asan", "-Db_sanitize=address,undefined", DEBUG),
     unit("asan"),
     binary("cli", "asan"),

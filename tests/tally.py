@@ -61,6 +61,13 @@ def by_unittest(log, status):
     return failed_unless_zero(tally, status)
 
 
+def unless_skipped(count):
+    """As `count`, but for a suite that says why it cannot run here and exits with 77."""
+    def counted(log, status):
+        return Tally(skipped=1, reasons=skip_lines(log)) if status == 77 else count(log, status)
+    return counted
+
+
 def of_program(test):
     """One entry of meson's testlog.json: cmocka's counts, or the program as one check."""
     text = test.get("stdout", "") + test.get("stderr", "")

@@ -30,6 +30,14 @@ class Counts(unittest.TestCase):
         self.assert_counts(tally.by_last_line("3 passed, 0 failed\n", 139), 3, 1)
         self.assert_counts(program("FAIL", "[  PASSED  ] 8 test(s).\n"), 8, 1)
 
+    def test_skipped_suite(self):
+        count = tally.unless_skipped(tally.by_status)
+        found = count("skip  x: no tool\n", 77)
+        self.assert_counts(found, 0, 0, 1)
+        self.assertEqual(found.reasons, ["x: no tool"])
+        self.assert_counts(count("skip  x: no tool\n", 1), 0, 1)
+        self.assert_counts(count("", 0), 1, 0)
+
     def test_unittest(self):
         found = tally.by_unittest("test_a (x.Y.test_a) ... skipped 'no tool'\nRan 5 tests in 1s\nOK (skipped=1)\n", 0)
         self.assert_counts(found, 4, 0, 1)

@@ -1,5 +1,5 @@
 /* backend: one layer's MoE block over a batch of rows, behind one vtable. `reference` (float64,
- * the oracle), `cpu` (OpenMP, an ISA chosen at run time), `cuda`. Owns the resident weights and
+ * the oracle), `cpu` (OpenMP, an ISA chosen at run time). Owns the resident weights and
  * the workspaces; knows nothing of requests, queues or sockets. */
 #ifndef MOED_BACKEND_H
 #define MOED_BACKEND_H
@@ -7,9 +7,10 @@
 #include <moed/model.h>
 
 struct moed_backend_options {
-    const char *name;  /* "auto", "cpu", "cuda", "reference"; NULL: auto */
+    const char *name;  /* "auto", "cpu", "reference"; NULL: auto */
     const char *isa;   /* NULL: the best that this CPU has */
     uint32_t threads;  /* a workspace's team; 0: physical cores */
+    bool f32_rows;     /* --activations f32: rows are never rounded, whatever that costs */
     bool map;          /* leave weights in the file's mapping instead of private memory */
     bool mlock;        /* refuse to start rather than be paged out */
     bool hugepages;    /* ask for transparent huge pages */
@@ -20,7 +21,8 @@ struct moed_backend_options {
 
 /* What to do with one row of a batch; rows of any mix may share one. */
 enum moed_row_flags {
-    MOED_ROW_SUPPLIED = 1,    /* ids and weights are given, not routed */
+    MOED_ROW_SUPPLIED = 1,    /* ids and weights are given, not routed; the only rows that a layer
+                                 whose router refuses_routing computes rightly */
     MOED_ROW_NO_SHARED = 2,   /* leave the shared expert out */
     MOED_ROW_ONLY_SHARED = 4, /* the shared expert alone */
     MOED_ROW_NORM = 8,        /* apply the layer's norm first */
@@ -54,6 +56,8 @@ void moed_backend_close(struct moed_backend *backend);
 
 const char *moed_backend_name(const struct moed_backend *backend); /* "cpu" */
 const char *moed_backend_isa(const struct moed_backend *backend);  /* "avx512", … */
+/* "int8": what quantised weights are multiplied with; "f32": nothing is rounded. */
+const char *moed_backend_activations(const struct moed_backend *backend);
 uint32_t moed_backend_threads(const struct moed_backend *backend); /* of one workspace */
 uint32_t moed_backend_max_rows(const struct moed_backend *backend);
 uint64_t moed_backend_bytes(const struct moed_backend *backend); /* resident weights */

@@ -44,6 +44,12 @@ double moed_cursor_f64(struct moed_cursor *c);
 /* Borrowed bytes, or NULL (and `failed`) when fewer than `size` remain. */
 const uint8_t *moed_cursor_take(struct moed_cursor *c, uint64_t size);
 
+/* ---- numbers in text ---- */
+/* Reads the decimal digits at *at, without sign or spaces, and passes them. False, moving nothing,
+ * where there is none or where the number does not fit. */
+bool moed_read_u32(const char **at, uint32_t *out);
+bool moed_read_u64(const char **at, uint64_t *out);
+
 /* ---- memory ---- */
 /* calloc with the product checked; NULL for a product that wraps. Free with free(). */
 void *moed_calloc(uint64_t count, uint64_t size);

@@ -25,7 +25,8 @@ struct moed_job {
     float *logits;         /* [n, E] out; NULL: not wanted */
     uint64_t deadline_ns;  /* of moed_now_ns(); 0: none */
     void (*done)(struct moed_job *job); /* once, if submit returned 0: on a worker's thread or
-                                           inside submit or abort; must not block */
+                                           inside submit, admits or abort, of whichever thread;
+                                           must not block */
     void *context;                      /* the owner's */
     atomic_bool cancelled; /* set by the owner from any thread: skip what is not computed */
 
@@ -41,6 +42,7 @@ struct moed_job {
     uint32_t place;                   /* of its layer in model->layers */
     uint32_t taken, finished;         /* rows handed to workers; rows come back */
     bool queued;
+    bool checked; /* moed_batcher_check found it good; false in a new job */
 };
 
 struct moed_batcher_options {    /* 0: the default */
@@ -64,22 +66,25 @@ int moed_batcher_create(const struct moed_model *model, struct moed_backend *bac
  * fine. */
 void moed_batcher_destroy(struct moed_batcher *batcher);
 
+/* What submit refuses for the job's own values (below), which takes long where much routing is
+ * supplied: a caller whose thread must not wait checks on another one, and submit only queues. */
+int moed_batcher_check(const struct moed_batcher *batcher, struct moed_job *job,
+                       struct moed_error *err);
 /* 0: accepted, `done` will be called exactly once. Otherwise it never is: MOED_E_QUEUE_FULL
  * (message: found, limit), MOED_E_TOO_LARGE (no queue would hold it), MOED_E_DEADLINE (passed
  * already), MOED_E_UNPROCESSABLE (supplied ids out of range, duplicate in a row, weights not
- * finite; slots over E, or not K where not supplied), MOED_E_NOT_SERVED, MOED_E_DRAINING. Zero
- * rows are accepted and done at once. Never blocks; any thread.
- * What `done` may find in status: 0, MOED_E_NOT_FINITE (names the row of the request),
- * MOED_E_DEADLINE, MOED_E_CANCELLED, MOED_E_INTERNAL (its batch failed), or abort's. */
+ * finite; slots over E, or not K where not supplied; none supplied where the layer's router
+ * refuses; a norm, a residual or a shared expert that the layer does not have), MOED_E_NOT_SERVED,
+ * MOED_E_DRAINING. Zero rows are accepted and done at once. Never blocks; any thread. What `done`
+ * may find in status: 0, MOED_E_NOT_FINITE (names the row of the request), MOED_E_DEADLINE,
+ * MOED_E_CANCELLED, MOED_E_INTERNAL (its batch failed), or abort's. */
 int moed_batcher_submit(struct moed_batcher *batcher, struct moed_job *job, struct moed_error *err);
-/* Whether `rows` more would be refused now, as submit would (and counted so): for refusing a
- * body before it is read. */
+/* Whether `rows` more would be refused now, as submit would: for refusing a body before it is
+ * read. */
 int moed_batcher_admits(struct moed_batcher *batcher, uint32_t rows, struct moed_error *err);
 /* Answers all that waits with `status` (drain's end). A request of which a part is being computed
  * is answered so when that part is done. */
 void moed_batcher_abort(struct moed_batcher *batcher, int status, const char *message);
-/* Rows and requests that wait or are computed: those whose `done` has not returned. */
-void moed_batcher_depth(struct moed_batcher *batcher, uint32_t *rows, uint32_t *requests);
 
 /* ---- load statistics: layer × expert, since start or the last reset ---- */
 struct moed_expert_load {

@@ -21,7 +21,7 @@ struct moed_weight {
     uint64_t row_bytes;
 };
 
-struct moed_experts { /* a bank of experts: the routed ones, or the shared one (count 1) */
+struct moed_experts { /* a bank of experts: the routed ones, the shared one (count 1), chunks */
     uint32_t width;   /* F; 0 when the bank is absent */
     struct moed_expert_rule rule;
     struct moed_weight gate, up, down;                /* [F,I] [F,I] [O,F]; gate absent: ungated */
@@ -40,6 +40,11 @@ struct moed_layer {
     struct moed_weight router_bias;   /* [1,E] added to the logits, or absent */
     struct moed_weight select_bias;   /* [1,E] added for selection only, or absent */
     struct moed_experts routed, shared;
+    /* A second, smaller bank: chunk g runs beside experts [g, g + 1) × chunk_size, with their
+     * weights times chunk_scale. Width 0: none. */
+    struct moed_experts chunks;
+    uint32_t chunk_size; /* experts that share a chunk; 0: no chunks */
+    float chunk_scale;
     struct moed_weight shared_gate; /* [1,H]: shared output × sigmoid(gate · x), or absent */
     struct moed_weight latent_down, latent_up, latent_norm; /* [L,H] [H,L] [1,L], or absent */
     struct moed_block_rule block;
@@ -58,11 +63,16 @@ struct moed_model {
     struct moed_layer *layers;  /* [n_layers], ascending index */
 };
 
-/* Opens a model. `layers` like "0-23,40" selects block numbers (NULL: all MoE layers); naming a
- * block that is no MoE layer is MOED_E_USAGE. MOED_E_BAD_FILE and MOED_E_UNSUPPORTED name the
- * file, the tensor or key, what was found and what was expected. */
-int moed_model_open(const char *path, const char *layers, struct moed_model **out,
-                    struct moed_error *err);
+struct moed_model_options {
+    const char *layers;    /* "0-23,40" selects block numbers; NULL: all MoE layers */
+    const char *arch_file; /* describes one more architecture (src/model/README.md), or NULL */
+};
+
+/* Opens a model; options NULL: all zeros. Naming a block that is no MoE layer is MOED_E_USAGE.
+ * MOED_E_BAD_FILE and MOED_E_UNSUPPORTED name the file, the tensor, key or line, what was found
+ * and what was expected. */
+int moed_model_open(const char *path, const struct moed_model_options *options,
+                    struct moed_model **out, struct moed_error *err);
 void moed_model_close(struct moed_model *model); /* NULL is fine */
 
 /* The served layer with block number `index`, or NULL. */

@@ -7,8 +7,6 @@
 #include <moed/rule.h>
 
 /* ---- router ---- */
-#define MOED_MAX_EXPERTS 4096
-#define MOED_MAX_GROUPS  256
 
 struct moed_router {
     const struct moed_router_rule *rule;
@@ -24,25 +22,41 @@ struct moed_router {
 int moed_route(const struct moed_router *router, const float *logits, float *scratch, int32_t *ids,
                float *weights);
 
-/* ---- plan: slots grouped by expert ---- */
+/* A routing that was not chosen here: ids[rows, slots], -1 skips its slot; weights alike. */
+struct moed_supplied {
+    uint32_t experts; /* E */
+    uint32_t slots;
+    size_t rows;
+    const int32_t *ids;
+    const float *weights;
+};
+/* MOED_E_UNPROCESSABLE, naming row and slot: an id that is neither of 0 to E - 1 nor -1, an id
+ * twice in a row, a weight that is not finite. */
+int moed_check_routing(const struct moed_supplied *routing, struct moed_error *err);
+
+/* ---- plan: slots grouped by expert ----
+ * Planned experts are the routed ones [0, E), the shared one E, and chunks from E + 1 on. */
 struct moed_plan {
-    uint32_t experts;  /* E, plus 1: the last is the shared expert */
-    uint32_t n_active; /* experts with at least one row */
+    uint32_t planned;  /* E + 1 + chunks */
+    uint32_t n_active; /* planned experts with at least one row */
     uint32_t *active;  /* [n_active], those with most rows first, then by index */
-    uint32_t *begin;   /* [experts + 1]: expert e owns entries [begin[e], begin[e + 1]) */
+    uint32_t *begin;   /* [planned + 1]: expert e owns entries [begin[e], begin[e + 1]) */
     uint32_t *row;     /* [entries] the row of each entry; ascending within an expert */
-    float *weight;     /* [entries] its router weight; 1 for the shared expert */
+    float *weight;     /* [entries] its router weight, a chunk's is the sum of its experts'; 1 for
+                          the shared expert */
     uint32_t capacity; /* entries that fit */
 };
 
 /* Storage for up to `max_entries` entries (rows × slots, plus one a row when there is a shared
- * expert) over `experts` routed experts. */
+ * expert, plus rows × slots when there are chunks) over up to `experts` routed experts. */
 int moed_plan_init(struct moed_plan *plan, uint32_t experts, uint32_t max_entries);
 void moed_plan_fini(struct moed_plan *plan);
 
 /* What to plan: ids[T, slots] with -1 for no expert, weights alike, skip[T] and shared[T] as
  * flags (NULL: none skipped; none shared). Ids must be in range: the caller has checked them. */
 struct moed_plan_input {
+    uint32_t experts;    /* E, which chunk_size divides */
+    uint32_t chunk_size; /* neighbours that share a chunk; 0: there are no chunks */
     uint32_t rows, slots;
     const int32_t *ids;
     const float *weights;

@@ -24,13 +24,15 @@ extern "C" {
 
 struct moed; /* a loaded model */
 
-struct moed_options {    /* all zeros: defaults */
-    const char *layers;  /* "0-23,40"; NULL: all MoE layers of the file */
-    const char *backend; /* "auto", "cpu", "cuda", "reference" */
-    const char *isa;     /* NULL: the best that this CPU has */
-    uint32_t threads;    /* 0: physical cores */
-    uint32_t max_rows;   /* of one internal step; 0: 4096. Calls with more rows are cut up */
-    int map;             /* not 0: leave the weights in the file's mapping */
+struct moed_options {      /* all zeros: defaults */
+    const char *layers;    /* "0-23,40"; NULL: all MoE layers of the file */
+    const char *arch_file; /* describes one more architecture; NULL: only those that moed knows */
+    const char *backend;   /* "auto", "cpu", "reference" */
+    const char *isa;       /* NULL: the best that this CPU has */
+    uint32_t threads;      /* 0: physical cores */
+    uint32_t max_rows;     /* of one internal step; 0: 4096. Calls with more rows are cut up */
+    int f32_rows;          /* not 0: rows are not rounded to int8 for quantised weights: slower */
+    int map;               /* not 0: leave the weights in the file's mapping */
 };
 
 struct moed_layer_info {
@@ -69,7 +71,8 @@ struct moed_call {
 
 /* The layer's MoE block over the call's rows. One call at a time for each struct moed, always from
  * the same thread for the best use of its thread team. MOED_E_NOT_SERVED, MOED_E_UNPROCESSABLE
- * (ids), MOED_E_SHAPE, MOED_E_NOT_FINITE naming the row: then no output may be used. */
+ * (an id out of range or twice in a row, a weight that is not finite; or the layer needs a supplied
+ * routing), MOED_E_SHAPE, MOED_E_NOT_FINITE naming the row: then no output may be used. */
 MOED_API int moed_run(struct moed *m, const struct moed_call *call, struct moed_error *err);
 
 #ifdef __cplusplus

@@ -9,6 +9,10 @@
 
 #include "kernels/activation.h" /* struct moed_expert_rule */
 
+/* What a router may have at most: models beyond are refused, and scratch is sized by these. */
+#define MOED_MAX_EXPERTS 4096
+#define MOED_MAX_GROUPS  256
+
 /* ---- router: logits -> K expert ids and weights ---- */
 enum moed_score {                     /* logits -> score */
                   MOED_SCORE_SOFTMAX, /* over all E */
@@ -39,6 +43,7 @@ struct moed_router_rule {
     float renorm_floor;
     float scale;          /* weights *= scale; 1: none */
     bool weight_on_input; /* x is multiplied by the weight before the expert, not its output */
+    const char *refuses_routing; /* why routing must be supplied with the rows, or NULL */
 };
 
 /* ---- block: what stands around the sum of experts ---- */

@@ -10,16 +10,18 @@
 struct moed_server_options {
     const char *model_path;
     const char *layers;                  /* NULL: all */
+    const char *arch_file;               /* one more architecture, or NULL */
     const char *name;                    /* NULL: the model's */
     const char *listen[MOED_MAX_LISTEN]; /* "HOST:PORT", "[::1]:8080" or "unix:PATH" */
     uint32_t n_listen;
     const char *backend, *isa;
     uint32_t threads, workers;
+    bool f32_rows; /* --activations f32 */
     bool map, mlock, hugepages;
     uint32_t max_batch_rows, max_batch_delay_us;
     uint32_t max_queue_rows, max_queue_requests, max_connections;
     uint32_t max_request_rows;
-    uint64_t max_body_bytes;
+    uint64_t max_body_bytes, max_inflight_bytes;   /* of one request; of all that are in flight */
     uint32_t body_timeout_ms, default_deadline_ms; /* deadline 0: none */
     uint32_t drain_delay_ms, drain_timeout_ms;
     bool metrics_per_expert;

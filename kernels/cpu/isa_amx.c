@@ -72,18 +72,6 @@ OP void store_group(vi codes, vf scale, vf bias, uint8_t *to)
                        _mm512_permutexvar_epi16(interleave, (vi)_mm512_cvtne2ps_pbh(f3, f2)));
 }
 
-/* What is added to code × scale: the offset or the minimum of the n-th scale. */
-OP vf bias_of(const enum quant type, const struct weights *w, vf scale, int n, int p)
-{
-    const struct traits t = traits_of(type);
-
-    if (t.offset_bits > 0)
-        return vf_mul(scale, _mm512_set1_ps(-(float)(1 << t.offset_bits)));
-    if (t.blocks == 1)
-        return w->dmin[p];
-    return _mm512_sub_ps(vf_zero(), min_of(w, n, p));
-}
-
 /* One sub-block of one panel as a B tile. */
 OP void decode_sub(const enum quant type, const struct weights *w, int s, int p, uint8_t *to)
 {

@@ -13,6 +13,7 @@ typedef __m256 vf;
 typedef __m256i vi;
 
 typedef uint16_t words __attribute__((vector_size(32)));
+typedef uint32_t ints __attribute__((vector_size(32)));
 
 #define OP static inline __attribute__((always_inline))
 
@@ -111,12 +112,13 @@ OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
 }
 #endif
 
-/* sum + 128 · high, and one value in every lane: for an input that stands out. */
-OP vi vi_add_high(vi sum, vi high)
+/* Byte `n` (0 to 3) of each lane, as a number. */
+OP vi vi_byte_of(vi a, int n)
 {
-    return _mm256_add_epi32(sum, _mm256_slli_epi32(high, 7));
+    return (vi)((ints)a >> (8 * n) & 255);
 }
 
+/* One value in every lane. */
 OP vi vi_set(int32_t value)
 {
     return _mm256_set1_epi32(value);
@@ -130,6 +132,11 @@ OP vf vf_zero(void)
 OP vf vf_from(vi a)
 {
     return _mm256_cvtepi32_ps(a);
+}
+
+OP vf vf_add(vf a, vf b)
+{
+    return _mm256_add_ps(a, b);
 }
 
 OP vf vf_mul(vf a, vf b)

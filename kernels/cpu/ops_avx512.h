@@ -12,6 +12,7 @@ typedef __m512 vf;
 typedef __m512i vi;
 
 typedef uint16_t words __attribute__((vector_size(64)));
+typedef uint32_t ints __attribute__((vector_size(64)));
 
 #define OP static inline __attribute__((always_inline))
 
@@ -91,12 +92,13 @@ OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
     return _mm512_dpbusd_epi32(sum, weights, inputs);
 }
 
-/* sum + 128 · high, and one value in every lane: for an input that stands out. */
-OP vi vi_add_high(vi sum, vi high)
+/* Byte `n` (0 to 3) of each lane, as a number. */
+OP vi vi_byte_of(vi a, int n)
 {
-    return _mm512_add_epi32(sum, _mm512_slli_epi32(high, 7));
+    return (vi)((ints)a >> (8 * n) & 255);
 }
 
+/* One value in every lane. */
 OP vi vi_set(int32_t value)
 {
     return _mm512_set1_epi32(value);
@@ -110,6 +112,11 @@ OP vf vf_zero(void)
 OP vf vf_from(vi a)
 {
     return _mm512_cvtepi32_ps(a);
+}
+
+OP vf vf_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
 }
 
 OP vf vf_mul(vf a, vf b)

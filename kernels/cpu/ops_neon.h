@@ -12,6 +12,7 @@
 
 typedef float32x4_t vf;
 typedef int32x4_t vi;
+typedef uint32_t ints __attribute__((vector_size(16)));
 
 #define OP static inline __attribute__((always_inline))
 
@@ -105,12 +106,13 @@ OP vi vi_dot(vi sum, vi weights, vi inputs)
     return vi_signed_dot(sum, weights, inputs);
 }
 
-/* sum + 128 · high, and one value in every lane: for an input that stands out. */
-OP vi vi_add_high(vi sum, vi high)
+/* Byte `n` (0 to 3) of each lane, as a number. */
+OP vi vi_byte_of(vi a, int n)
 {
-    return vaddq_s32(sum, vshlq_n_s32(high, 7));
+    return (vi)((ints)a >> (8 * n) & 255);
 }
 
+/* One value in every lane. */
 OP vi vi_set(int32_t value)
 {
     return vdupq_n_s32(value);
@@ -124,6 +126,11 @@ OP vf vf_zero(void)
 OP vf vf_from(vi a)
 {
     return vcvtq_f32_s32(a);
+}
+
+OP vf vf_add(vf a, vf b)
+{
+    return vaddq_f32(a, b);
 }
 
 OP vf vf_mul(vf a, vf b)

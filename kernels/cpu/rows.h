@@ -1,10 +1,9 @@
 /* rows: activation rows as the kernels take them, in blocks of 32 inputs.
  *
- * Q8: each 16 inputs are rounded to int8 under one scale. An input that stands out of its 16, as
- * some channels of a residual stream do, would take the digits of the other 15: it gets a high part
- * of its own, value d · (q + 128 · high), and the scale follows the others. kernels/README.md has
- * the errors. The sums are for what is the same in all lanes: codes stored with an offset, and
- * minimums. One cache line a block.
+ * Q8: each 16 inputs are rounded to int8 under one scale, max |x| / 127. An input that stands out
+ * of its 16, as some channels of a residual stream do, would take the digits of the other 15: it is
+ * left out, kept in f32, and multiplied apart. kernels/README.md has the errors. The sums are for
+ * what is the same in all lanes: codes stored with an offset, and minimums. A cache line a block.
  * BF16: rounded to nearest, in pairs. F32: as they are. Rows start at multiples of 64 bytes; the
  * inputs of a last block that is not full are zeros. */
 #ifndef MOED_KERNELS_CPU_ROWS_H
@@ -16,13 +15,14 @@
 enum moed_rows_kind { MOED_ROWS_F32, MOED_ROWS_BF16, MOED_ROWS_Q8, MOED_ROWS_KINDS };
 
 struct moed_q8 {
-    int8_t q[32];
-    float scale[2];     /* d of each 16 */
-    float half_sum[2];  /* d · Σ (q + 128 high) of each 16 */
-    float sum;          /* of both */
-    int32_t minus[2];   /* −Σ (q + 128 high) of each 16 */
-    int8_t high[2];     /* of the one input of each 16 that has it; 0: none */
-    uint8_t high_at[2]; /* its index in q */
+    int8_t q[32];        /* 0 for an input that is left out */
+    float scale[2];      /* d of each 16: input i is about d · q[i] */
+    float sum;           /* Σ d · q of all 32 */
+    int32_t minus[2];    /* −Σ q of each 16 */
+    float apart[2];      /* the input of each 16 that was left out; 0: none */
+    uint8_t apart_at[2]; /* its index in q */
+    uint8_t any_apart;   /* 1 if either is there */
+    uint8_t unused;
 };
 
 static inline size_t moed_rows_block_bytes(enum moed_rows_kind kind)

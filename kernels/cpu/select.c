@@ -4,13 +4,16 @@
 
 #include <string.h>
 
-/* Slowest first. */
+/* Slowest first, at small batches: the last that is supported is what "auto" takes. AMX stands
+ * before AVX-512 until its decoder keeps up with memory: it wins from some 256 rows on and loses
+ * below (kernels/README.md has the table). */
 static const struct moed_isa *const tables[] = {
     &moed_isa_scalar,
 #if defined(__x86_64__)
-    &moed_isa_avx2,   &moed_isa_avxvnni, &moed_isa_avx512, &moed_isa_avx512bf16, &moed_isa_amx,
+    &moed_isa_avx2,   &moed_isa_avxvnni, &moed_isa_amx, &moed_isa_avx512, &moed_isa_avx512bf16,
 #elif defined(__aarch64__)
-    &moed_isa_neon, &moed_isa_i8mm,
+    &moed_isa_neon,
+    &moed_isa_i8mm,
 #endif
 };
 

@@ -62,6 +62,11 @@ const char *moed_backend_isa(const struct moed_backend *backend)
     return backend->isa;
 }
 
+const char *moed_backend_activations(const struct moed_backend *backend)
+{
+    return backend->f32_rows ? "f32" : "int8";
+}
+
 uint32_t moed_backend_threads(const struct moed_backend *backend)
 {
     return backend->threads;

@@ -24,6 +24,23 @@ static int first_sibling(int cpu)
     return first;
 }
 
+/* A container's share of processor time in whole cores (cgroup v2's cpu.max: microseconds of quota
+ * and of period, or "max"), rounded up; UINT32_MAX without a limit. More threads than that would
+ * spend the quota spinning at barriers. */
+static uint32_t quota(void)
+{
+    unsigned long long of = 0;
+    unsigned long long period = 0;
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    const bool limited = f && fscanf(f, "%llu %llu", &of, &period) == 2; /* NOLINT(cert-err34-c) */
+
+    if (f)
+        fclose(f);
+    if (!limited || period == 0 || of == 0 || of / period >= MAX_CPUS)
+        return UINT32_MAX;
+    return (uint32_t)((of + period - 1) / period);
+}
+
 uint32_t moed_physical_cores(void)
 {
     cpu_set_t set;
@@ -44,5 +61,6 @@ uint32_t moed_physical_cores(void)
         seen[first] = true;
         cores++;
     }
+    cores = cores < quota() ? cores : quota();
     return cores > 0 ? cores : 1;
 }

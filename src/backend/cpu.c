@@ -47,6 +47,7 @@ static int cpu_open(const struct moed_model *model, const struct moed_backend_op
         return status;
     }
     cpu->base.isa = cpu->isa->name;
+    cpu->base.f32_rows = options->f32_rows;
     cpu->base.threads = team_limit(options->threads);
     cpu->base.bytes = cpu->resident.bytes;
     *out = &cpu->base;
@@ -57,6 +58,7 @@ static int cpu_open(const struct moed_model *model, const struct moed_backend_op
 
 struct extent { /* the most that any layer needs */
     uint64_t hidden, experts, used, width, latent, cols;
+    bool chunks;
 };
 
 static void raise_to(uint64_t *max, uint64_t value)
@@ -76,10 +78,14 @@ static struct extent extent_of(const struct moed_model *model)
         raise_to(&x.used, l->used);
         raise_to(&x.width, l->routed.width);
         raise_to(&x.width, l->shared.width);
+        raise_to(&x.width, l->chunks.width);
+        x.chunks = x.chunks || l->chunk_size > 0;
         if (l->latent_down.tensor)
             raise_to(&x.latent, l->latent);
     }
-    x.cols = x.hidden > x.width ? x.hidden : x.width;
+    raise_to(&x.cols, x.hidden); /* the longest row that any product reads */
+    raise_to(&x.cols, x.width);
+    raise_to(&x.cols, x.latent);
     return x;
 }
 
@@ -139,26 +145,27 @@ static bool workspace_init(struct cpu_workspace *ws, const struct moed_backend *
 {
     const struct extent x = extent_of(backend->model);
     const uint64_t rows = ws->pass_rows;
+    uint64_t planned;
     bool ok = true;
 
     ws->entries = rows * x.used > x.experts ? rows * x.used : x.experts;
+    planned = (x.chunks ? 2 : 1) * ws->entries + rows;
     ws->normed = moed_aligned_alloc(rows * x.hidden, sizeof(float));
     ws->logits = moed_aligned_alloc(rows * x.experts, sizeof(float));
     ws->latent_in = moed_aligned_alloc(rows * x.latent + 1, sizeof(float));
     ws->latent_sum = moed_aligned_alloc(rows * x.latent + 1, sizeof(float));
-    ws->act =
-        moed_aligned_alloc(ws->entries + rows, moed_rows_bytes(MOED_ROWS_F32, (uint32_t)x.width));
+    ws->act = moed_aligned_alloc(planned, moed_rows_bytes(MOED_ROWS_F32, (uint32_t)x.width));
     ws->shared_weight = moed_calloc(rows, sizeof(float));
     ws->skip = moed_calloc(rows, 1);
     ws->shared = moed_calloc(rows, 1);
-    ws->seen = moed_calloc(x.experts + 1, 1);
+    ws->seen = moed_calloc(2 * x.experts + 1, 1);
     ws->scratch = moed_calloc(backend->threads, sizeof *ws->scratch);
     for (uint32_t i = 0; ok && ws->scratch && i < backend->threads; i++)
         ok = scratch_init(&ws->scratch[i], &x, rows);
     return ok && ws->scratch && ws->normed && ws->logits && ws->latent_in && ws->latent_sum &&
            ws->act && ws->shared_weight && ws->skip && ws->shared && ws->seen &&
            row_set_init(&ws->x, rows, x.hidden) && row_set_init(&ws->latent, rows, x.latent) &&
-           moed_plan_init(&ws->plan, (uint32_t)x.experts, (uint32_t)(ws->entries + rows)) == 0;
+           moed_plan_init(&ws->plan, (uint32_t)x.experts, (uint32_t)planned) == 0;
 }
 
 static int cpu_workspace_create(struct moed_backend *backend, struct moed_workspace **out,
@@ -216,7 +223,7 @@ static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
     const uint32_t step = fit < ws->pass_rows ? (uint32_t)fit : ws->pass_rows;
 
     (void)err; /* arithmetic in memory that is there already cannot fail */
-    memset(ws->seen, 0, spec->experts + 1);
+    memset(ws->seen, 0, resident_planned_count(layer));
     for (uint32_t t = 0; t < batch->rows; t += step) {
         const size_t row = t;
         struct pass p = {
@@ -238,7 +245,7 @@ static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
         run(&p);
         batch->weight_bytes += p.weight_bytes;
     }
-    for (uint32_t e = 0; e <= spec->experts; e++)
+    for (uint32_t e = 0; e < resident_planned_count(layer); e++)
         batch->active_experts += ws->seen[e];
     return MOED_OK;
 }

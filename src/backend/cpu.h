@@ -40,16 +40,16 @@ struct row_set {
 struct cpu_workspace {
     struct moed_workspace base;
     uint32_t pass_rows;
-    uint64_t entries; /* (row, routed expert) pairs of a pass that fit */
+    uint64_t entries; /* (row, routed expert) pairs of a pass that fit, and as many of chunks */
     struct moed_plan plan;
     struct row_set x, latent;      /* [pass, H] and [pass, L]: storage of prepared forms */
     float *normed;                 /* [pass, H] */
     float *logits;                 /* [pass, E] */
     float *latent_in, *latent_sum; /* [pass, L] */
-    uint8_t *act;                  /* [entries + pass] rows, prepared for the down projection */
+    uint8_t *act;                  /* a row a plan's entry, prepared for the down projection */
     float *shared_weight;          /* [pass] */
     uint8_t *skip, *shared;        /* [pass] */
-    uint8_t *seen;                 /* [E + 1] experts of the whole call */
+    uint8_t *seen;                 /* [2E + 1] planned experts of the whole call */
     struct cpu_scratch *scratch;   /* one a thread */
 };
 

@@ -8,27 +8,13 @@
 
 #include <string.h>
 
-/* The bank and the number within it of a planned expert: the last one is the shared expert. */
-struct planned {
-    const struct bank *bank;
-    uint32_t expert;
-    bool shared;
-};
-
-static struct planned planned_expert(const struct pass *p, uint32_t e)
-{
-    const bool shared = e == p->layer->spec->experts;
-
-    return (struct planned){shared ? &p->layer->shared : &p->layer->routed, shared ? 0 : e, shared};
-}
-
-/* Bytes from one entry's activations to the next: room for either bank's down projection. */
+/* Bytes from one entry's activations to the next: room for any bank's down projection. */
 static size_t act_stride(const struct resident_layer *layer)
 {
-    const struct matrix *banks[] = {&layer->routed.down, &layer->shared.down};
+    const struct matrix *banks[] = {&layer->routed.down, &layer->shared.down, &layer->chunks.down};
     size_t most = 0;
 
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < MOED_ARRAY_LEN(banks); i++) {
         const size_t bytes = moed_rows_bytes(rows_kind(banks[i]), banks[i]->cols);
 
         most = bytes > most ? bytes : most;
@@ -50,9 +36,9 @@ static void prepare_for(struct pass *p, const struct row_set *set, const struct 
 }
 
 /* The rows that a bank reads. Storage is the workspace's, widths are the layer's. */
-static struct row_set inputs_of(const struct pass *p, bool shared)
+static struct row_set inputs_of(const struct pass *p, bool routed)
 {
-    const bool latent = !shared && p->layer->latent_down.data;
+    const bool latent = routed && p->layer->latent_down.data;
     struct row_set set = latent ? p->ws->latent : p->ws->x;
 
     set.f32 = latent ? p->ws->latent_in : p->x;
@@ -63,15 +49,16 @@ static struct row_set inputs_of(const struct pass *p, bool shared)
 void cpu_prepare(struct pass *p)
 {
     const struct row_set x = {.f32 = p->x, .width = p->layer->spec->hidden};
-    const struct row_set routed = inputs_of(p, false);
-    const struct row_set shared = inputs_of(p, true);
+    const struct row_set routed = inputs_of(p, true);
+    const struct row_set others = inputs_of(p, false);
 
     if (p->layer->latent_down.data)
         cpu_multiply_all(p, &p->layer->latent_down, &x, p->ws->latent_in, p->layer->spec->latent);
 #pragma omp for schedule(static)
     for (uint32_t t = 0; t < p->rows; t++) {
         prepare_for(p, &routed, &p->layer->routed, t);
-        prepare_for(p, &shared, &p->layer->shared, t);
+        prepare_for(p, &others, &p->layer->shared, t);
+        prepare_for(p, &others, &p->layer->chunks, t);
     }
 }
 
@@ -114,14 +101,14 @@ struct tile {
 static uint32_t input_product(struct pass *p, const struct tile *t, const struct matrix *m,
                               struct epilogue *epilogue, float *out)
 {
-    const struct row_set set = inputs_of(p, t->which.shared);
+    const struct row_set set = inputs_of(p, t->which.routed);
     const void *rows[BLOCK_ROWS];
     const struct product product = {m, t->which.expert, t->col, rows, t->rows};
     uint32_t cols;
 
     for (uint32_t i = 0; i < t->rows; i++)
         rows[i] = row_of(&set, rows_kind(m), p->ws->plan.row[t->first + i]);
-    if (!t->which.shared && p->layer->spec->router.weight_on_input)
+    if (t->which.routed && p->layer->spec->router.weight_on_input)
         epilogue->entry_weight = p->ws->plan.weight + t->first;
     cols = cpu_product(p, &product, out);
     finish_product(epilogue, out, t->rows, cols);
@@ -156,7 +143,7 @@ static void for_each_tile(struct pass *p, uint32_t expert, uint32_t col,
                           void (*each)(struct pass *p, const struct tile *tile))
 {
     const struct moed_plan *plan = &p->ws->plan;
-    struct tile tile = {.which = planned_expert(p, expert), .col = col};
+    struct tile tile = {.which = resident_planned(p->layer, expert), .col = col};
 
     for (tile.first = plan->begin[expert]; tile.first < plan->begin[expert + 1];
          tile.first += tile.rows) {
@@ -167,20 +154,25 @@ static void for_each_tile(struct pass *p, uint32_t expert, uint32_t col,
     }
 }
 
+static uint32_t widest(const struct moed_layer *spec)
+{
+    const uint32_t most =
+        spec->routed.width > spec->shared.width ? spec->routed.width : spec->shared.width;
+
+    return most > spec->chunks.width ? most : spec->chunks.width;
+}
+
 void cpu_gate_up(struct pass *p)
 {
     const struct moed_plan *plan = &p->ws->plan;
-    const uint32_t routed = p->layer->spec->routed.width;
-    const uint32_t shared = p->layer->spec->shared.width;
-    const uint32_t width = routed > shared ? routed : shared;
-    const uint32_t blocks = (width + BLOCK_COLS - 1) / BLOCK_COLS;
+    const uint32_t blocks = (widest(p->layer->spec) + BLOCK_COLS - 1) / BLOCK_COLS;
 
 #pragma omp for schedule(dynamic)
     for (uint32_t task = 0; task < plan->n_active * blocks; task++) {
         const uint32_t e = plan->active[task / blocks];
         const uint32_t col = task % blocks * BLOCK_COLS;
 
-        if (col < planned_expert(p, e).bank->up.rows)
+        if (col < resident_planned(p->layer, e).bank->up.rows)
             for_each_tile(p, e, col, gate_up_tile);
     }
 }
@@ -191,7 +183,7 @@ static void down_tile(struct pass *p, const struct tile *t)
     const struct bank *b = t->which.bank;
     const struct moed_plan *plan = &p->ws->plan;
     const struct cpu_scratch *s = &p->ws->scratch[team_rank()];
-    const bool weighed = !t->which.shared && p->layer->spec->router.weight_on_input;
+    const bool weighed = t->which.routed && p->layer->spec->router.weight_on_input;
     const size_t stride = act_stride(p->layer);
     const void *rows[BLOCK_ROWS];
     const struct product product = {&b->down, t->which.expert, t->col, rows, t->rows};
@@ -251,7 +243,8 @@ static void down_latent(struct pass *p)
 {
     const struct moed_layer *spec = p->layer->spec;
     const struct target sum = {p->ws->latent_sum, spec->latent, 0, spec->experts, false};
-    const struct target shared = {p->output, spec->hidden, spec->experts, spec->experts + 1, true};
+    const struct target others = {p->output, spec->hidden, spec->experts, p->ws->plan.planned,
+                                  true};
     const struct row_set rows = {.f32 = p->ws->latent_sum, .width = spec->latent};
     const struct norm norm = {MOED_NORM_RMS, p->layer->latent_norm, NULL, spec->block.norm_eps};
 
@@ -265,13 +258,13 @@ static void down_latent(struct pass *p)
         }
     }
     cpu_multiply_all(p, &p->layer->latent_up, &rows, p->output, spec->hidden);
-    down(p, &shared);
+    down(p, &others);
 }
 
 void cpu_down(struct pass *p)
 {
     const struct moed_layer *spec = p->layer->spec;
-    const struct target all = {p->output, spec->hidden, 0, spec->experts + 1, false};
+    const struct target all = {p->output, spec->hidden, 0, p->ws->plan.planned, false};
 
     if (p->layer->latent_up.data)
         down_latent(p);

@@ -103,6 +103,8 @@ void cpu_plan(struct pass *p)
 #pragma omp single
     {
         const struct moed_plan_input input = {
+            .experts = experts,
+            .chunk_size = p->layer->spec->chunk_size,
             .rows = p->rows,
             .slots = p->slots,
             .ids = p->ids,
@@ -111,17 +113,17 @@ void cpu_plan(struct pass *p)
             .shared = p->ws->shared,
         };
 
-        plan->experts = experts + 1;
         moed_plan_build(plan, &input);
         for (uint32_t i = plan->begin[experts]; i < plan->begin[experts + 1]; i++)
             plan->weight[i] = p->ws->shared_weight[plan->row[i]];
+        for (uint32_t i = plan->begin[experts + 1]; i < plan->begin[plan->planned]; i++)
+            plan->weight[i] *= p->layer->spec->chunk_scale;
         p->weight_bytes += (uint64_t)experts * p->layer->spec->hidden * sizeof(float);
         for (uint32_t a = 0; a < plan->n_active; a++) {
             const uint32_t e = plan->active[a];
 
             p->ws->seen[e] = 1;
-            p->weight_bytes +=
-                resident_expert_bytes(e < experts ? &p->layer->routed : &p->layer->shared);
+            p->weight_bytes += resident_expert_bytes(p->layer, e);
         }
     }
 }

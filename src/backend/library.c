@@ -1,5 +1,6 @@
 /* library: <moed/moed.h>, a model and its backend behind one handle. */
 #include <moed/backend.h>
+#include <moed/moe.h>
 #include <moed/moed.h>
 
 #include <stdlib.h>
@@ -50,14 +51,16 @@ int moed_open(const char *path, const struct moed_options *options, struct moed 
         .isa = o.isa,
         .threads = o.threads,
         .max_rows = o.max_rows,
+        .f32_rows = o.f32_rows != 0,
         .map = o.map != 0,
     };
+    const struct moed_model_options model = {o.layers, o.arch_file};
     struct moed *m = calloc(1, sizeof *m);
     int status;
 
     if (!m)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a model");
-    status = moed_model_open(path, o.layers, &m->model, err);
+    status = moed_model_open(path, &model, &m->model, err);
     if (status == MOED_OK)
         status = moed_backend_open(m->model, &backend, &m->backend, err);
     if (status == MOED_OK)
@@ -106,18 +109,19 @@ int moed_layer_at(const struct moed *m, size_t i, struct moed_layer_info *out)
     return MOED_OK;
 }
 
-static int check_ids(const struct moed_layer *layer, const struct moed_routing *routing,
-                     size_t rows, struct moed_error *err)
+static int check_supplied(const struct moed_layer *layer, const struct moed_routing *routing,
+                          size_t rows, struct moed_error *err)
 {
+    const struct moed_supplied supplied = {.experts = layer->experts,
+                                           .slots = routing->slots,
+                                           .rows = rows,
+                                           .ids = routing->ids,
+                                           .weights = routing->weights};
+
     if (routing->slots == 0 || routing->slots > layer->experts)
         return moed_fail(err, MOED_E_UNPROCESSABLE, "routing has %u slots, layer %u takes 1 to %u",
                          routing->slots, layer->index, layer->experts);
-    for (size_t i = 0; i < rows * routing->slots; i++)
-        if (routing->ids[i] < -1 || routing->ids[i] >= (int32_t)layer->experts)
-            return moed_fail(err, MOED_E_UNPROCESSABLE,
-                             "row %zu chooses expert %d, layer %u has experts 0 to %u",
-                             i / routing->slots, routing->ids[i], layer->index, layer->experts - 1);
-    return MOED_OK;
+    return moed_check_routing(&supplied, err);
 }
 
 /* The part of a call that one forward takes. */
@@ -186,7 +190,10 @@ int moed_run(struct moed *m, const struct moed_call *call, struct moed_error *er
     if (!layer)
         return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not loaded", call->layer);
     if (routing && routing->supplied)
-        status = check_ids(layer, routing, call->rows, err);
+        status = check_supplied(layer, routing, call->rows, err);
+    else if (layer->router.refuses_routing)
+        status = moed_fail(err, MOED_E_UNPROCESSABLE, "layer %u needs a supplied routing: %s",
+                           call->layer, layer->router.refuses_routing);
     else if (routing && routing->slots != layer->used)
         status = moed_fail(err, MOED_E_SHAPE, "routing has %u slots, layer %u chooses %u experts",
                            routing->slots, call->layer, layer->used);

@@ -221,6 +221,24 @@ static void add_shared(struct walk *w)
     add_expert(w, &w->layer->shared, 0, 1.0, weight, w->ws->sum);
 }
 
+/* A second bank beside the first: each chosen expert brings its chunk, with its own weight. */
+static void add_chunks(struct walk *w, const struct moed_batch_rows *batch, uint32_t t)
+{
+    const struct moed_layer *spec = w->layer->spec;
+
+    w->input = w->ws->x;
+    for (uint32_t s = 0; s < batch->slots; s++) {
+        const int32_t id = batch->ids[(size_t)t * batch->slots + s];
+        const double weight = batch->weights[(size_t)t * batch->slots + s];
+
+        if (id < 0)
+            continue;
+        w->ws->seen[spec->experts + 1 + (uint32_t)id / spec->chunk_size] = 1;
+        add_expert(w, &w->layer->chunks, (uint32_t)id / spec->chunk_size, 1.0,
+                   weight * spec->chunk_scale, w->ws->sum);
+    }
+}
+
 static void finish(const struct walk *w, const float *hidden, bool residual, float *out)
 {
     const struct moed_layer *spec = w->layer->spec;
@@ -261,6 +279,8 @@ static void forward_row(struct walk *w, struct moed_batch_rows *batch, uint32_t 
         return;
     if (!(flags & MOED_ROW_ONLY_SHARED))
         add_routed(w, batch, t);
+    if (spec->chunk_size > 0 && !(flags & MOED_ROW_ONLY_SHARED))
+        add_chunks(w, batch, t);
     if (spec->shared.width > 0 && !(flags & MOED_ROW_NO_SHARED))
         add_shared(w);
     finish(w, hidden, (flags & MOED_ROW_RESIDUAL) != 0, out);
@@ -274,18 +294,17 @@ static int reference_forward(struct moed_workspace *workspace, uint32_t layer_at
         .ws = (struct reference_workspace *)workspace,
         .layer = &reference->resident.layers[layer_at],
     };
-    const uint32_t experts = w.layer->spec->experts;
+    const uint32_t planned = resident_planned_count(w.layer);
 
     (void)err;
-    memset(w.ws->seen, 0, experts + 1);
+    memset(w.ws->seen, 0, planned);
     for (uint32_t t = 0; t < batch->rows; t++)
         forward_row(&w, batch, t);
-    batch->weight_bytes = (uint64_t)experts * w.layer->spec->hidden * sizeof(float);
-    for (uint32_t e = 0; e <= experts; e++) {
+    batch->weight_bytes = (uint64_t)w.layer->spec->experts * w.layer->spec->hidden * sizeof(float);
+    for (uint32_t e = 0; e < planned; e++) {
         batch->active_experts += w.ws->seen[e];
         if (w.ws->seen[e])
-            batch->weight_bytes +=
-                resident_expert_bytes(e < experts ? &w.layer->routed : &w.layer->shared);
+            batch->weight_bytes += resident_expert_bytes(w.layer, e);
     }
     return MOED_OK;
 }
@@ -315,6 +334,7 @@ static int reference_open(const struct moed_model *model,
         return status;
     }
     reference->base.isa = "float64";
+    reference->base.f32_rows = true;
     reference->base.threads = 1;
     reference->base.bytes = reference->resident.bytes;
     *out = &reference->base;
@@ -344,7 +364,8 @@ static int reference_workspace_create(struct moed_backend *backend, struct moed_
     ws->base.backend = backend;
     for (uint32_t i = 0; i < backend->model->n_layers; i++) {
         const struct moed_layer *l = &backend->model->layers[i];
-        const uint64_t sizes[] = {l->hidden, l->routed.width, l->shared.width, l->latent};
+        const uint64_t sizes[] = {l->hidden, l->routed.width, l->shared.width, l->chunks.width,
+                                  l->latent};
 
         for (size_t s = 0; s < MOED_ARRAY_LEN(sizes); s++)
             n = sizes[s] > n ? sizes[s] : n;
@@ -361,7 +382,7 @@ static int reference_workspace_create(struct moed_backend *backend, struct moed_
     ws->decoded = moed_calloc(n, sizeof(float));
     ws->logits = moed_calloc(experts, sizeof(float));
     ws->scratch = moed_calloc(2 * experts, sizeof(float));
-    ws->seen = moed_calloc(experts + 1, 1);
+    ws->seen = moed_calloc(2 * experts + 1, 1); /* at most a chunk an expert */
     if (!ok || !ws->decoded || !ws->logits || !ws->scratch || !ws->seen) {
         reference_workspace_destroy(&ws->base);
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a workspace");

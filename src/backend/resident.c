@@ -45,6 +45,16 @@ static int place(struct loader *l, struct matrix *m)
     return MOED_OK;
 }
 
+/* The product that a format is packed for. NULL where there is none, and where it would round the
+ * rows and that is not wanted: weights as in the file are multiplied with f32 rows. */
+static const struct moed_product *product_for(const struct loader *l, const struct moed_isa *isa,
+                                              const struct moed_format *format)
+{
+    const struct moed_product *product = isa ? moed_isa_product(isa, format) : NULL;
+
+    return product && l->options->f32_rows && product->rows != MOED_ROWS_F32 ? NULL : product;
+}
+
 /* Sets the sizes of a matrix of this format, packed if it can be. */
 static int shape(struct loader *l, const struct moed_weight *w, const struct moed_isa *isa,
                  struct matrix *m)
@@ -53,7 +63,7 @@ static int shape(struct loader *l, const struct moed_weight *w, const struct moe
     uint64_t panel_bytes;
 
     m->format = w->format;
-    m->product = isa ? moed_isa_product(isa, w->format) : NULL;
+    m->product = product_for(l, isa, w->format);
     m->row_bytes = w->row_bytes;
     m->rows = (uint32_t)w->rows;
     m->cols = (uint32_t)w->cols;
@@ -163,12 +173,13 @@ static int lay_out_layer(struct loader *l, const struct moed_layer *spec, struct
         (status = lay_out(l, &spec->latent_up, NULL, &to->latent_up)) != 0 ||
         (status = lay_out_bank(l, &spec->routed, &to->routed)) != 0)
         return status;
-    return lay_out_bank(l, &spec->shared, &to->shared);
+    status = lay_out_bank(l, &spec->shared, &to->shared);
+    return status != 0 ? status : lay_out_bank(l, &spec->chunks, &to->chunks);
 }
 
 /* ---- reading ---- */
 
-#define MATRICES 8 /* of a layer that are read from the file rather than decoded */
+#define MATRICES 11 /* of a layer that are read from the file rather than decoded */
 
 struct reading {
     const struct moed_weight *from;
@@ -182,7 +193,9 @@ static void readings_of(const struct resident_layer *layer, struct reading out[M
         {&s->routed.gate, &layer->routed.gate}, {&s->routed.up, &layer->routed.up},
         {&s->routed.down, &layer->routed.down}, {&s->shared.gate, &layer->shared.gate},
         {&s->shared.up, &layer->shared.up},     {&s->shared.down, &layer->shared.down},
-        {&s->latent_down, &layer->latent_down}, {&s->latent_up, &layer->latent_up},
+        {&s->chunks.gate, &layer->chunks.gate}, {&s->chunks.up, &layer->chunks.up},
+        {&s->chunks.down, &layer->chunks.down}, {&s->latent_down, &layer->latent_down},
+        {&s->latent_up, &layer->latent_up},
     };
 
     memcpy(out, all, sizeof all);
@@ -320,7 +333,8 @@ void resident_close(struct resident *resident)
                           layer->post_norm};
         struct matrix *large[] = {&layer->router,      &layer->routed.gate, &layer->routed.up,
                                   &layer->routed.down, &layer->shared.gate, &layer->shared.up,
-                                  &layer->shared.down, &layer->latent_down, &layer->latent_up};
+                                  &layer->shared.down, &layer->chunks.gate, &layer->chunks.up,
+                                  &layer->chunks.down, &layer->latent_down, &layer->latent_up};
 
         for (size_t j = 0; j < MOED_ARRAY_LEN(small); j++)
             free(small[j]);
@@ -329,13 +343,32 @@ void resident_close(struct resident *resident)
                 munmap(large[j]->owned, large[j]->owned_bytes);
         release_bank(&layer->routed);
         release_bank(&layer->shared);
+        release_bank(&layer->chunks);
     }
     free(resident->layers);
     *resident = (struct resident){0};
 }
 
-uint64_t resident_expert_bytes(const struct bank *b)
+struct planned resident_planned(const struct resident_layer *layer, uint32_t e)
 {
+    const uint32_t experts = layer->spec->experts;
+
+    if (e < experts)
+        return (struct planned){&layer->routed, e, true};
+    if (e == experts)
+        return (struct planned){&layer->shared, 0, false};
+    return (struct planned){&layer->chunks, e - experts - 1, false};
+}
+
+uint32_t resident_planned_count(const struct resident_layer *layer)
+{
+    return layer->spec->experts + 1 + layer->chunks.down.count;
+}
+
+uint64_t resident_expert_bytes(const struct resident_layer *layer, uint32_t e)
+{
+    const struct bank *b = resident_planned(layer, e).bank;
+
     return (uint64_t)b->gate.rows * b->gate.row_bytes + (uint64_t)b->up.rows * b->up.row_bytes +
            (uint64_t)b->down.rows * b->down.row_bytes;
 }

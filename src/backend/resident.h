@@ -29,7 +29,7 @@ struct bank { /* one of struct moed_experts */
 
 struct resident_layer {
     const struct moed_layer *spec;
-    struct bank routed, shared;
+    struct bank routed, shared, chunks;
     struct matrix router;                 /* [E, H] f32, whatever the file has */
     float *router_bias, *select_bias;     /* [E] or NULL */
     float *shared_gate;                   /* [H] or NULL */
@@ -48,7 +48,15 @@ int resident_open(const struct moed_model *model, const struct moed_backend_opti
                   const struct moed_isa *isa, struct resident *out, struct moed_error *err);
 void resident_close(struct resident *resident);
 
-/* Bytes in the file of one expert of a bank: what a pass reads for it. */
-uint64_t resident_expert_bytes(const struct bank *bank);
+/* A planned expert (<moed/moe.h>): its bank and its number there. */
+struct planned {
+    const struct bank *bank;
+    uint32_t expert;
+    bool routed; /* reads latent rows, and its weight may be on its input */
+};
+struct planned resident_planned(const struct resident_layer *layer, uint32_t e);
+uint32_t resident_planned_count(const struct resident_layer *layer);
+/* Bytes in the file of a planned expert: what a pass reads for it. */
+uint64_t resident_expert_bytes(const struct resident_layer *layer, uint32_t e);
 
 #endif

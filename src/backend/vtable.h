@@ -22,6 +22,7 @@ struct moed_backend {
     const struct moed_backend_ops *ops;
     const struct moed_model *model;
     const char *isa;
+    bool f32_rows;
     uint32_t threads, max_rows;
     uint64_t bytes;
 };

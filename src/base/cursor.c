@@ -46,16 +46,15 @@ static void read_into(struct moed_cursor *c, void *value, size_t size)
 {
     const uint8_t *bytes = moed_cursor_take(c, size);
 
-    if (bytes != NULL) {
+    if (bytes != NULL)
         memcpy(value, bytes, size);
-    }
 }
 
 uint16_t moed_cursor_u16(struct moed_cursor *c)
 {
     uint16_t value = 0;
 
-    read_into(c, &value, sizeof(value));
+    read_into(c, &value, sizeof value);
     return le16toh(value);
 }
 
@@ -63,7 +62,7 @@ uint32_t moed_cursor_u32(struct moed_cursor *c)
 {
     uint32_t value = 0;
 
-    read_into(c, &value, sizeof(value));
+    read_into(c, &value, sizeof value);
     return le32toh(value);
 }
 
@@ -71,7 +70,7 @@ uint64_t moed_cursor_u64(struct moed_cursor *c)
 {
     uint64_t value = 0;
 
-    read_into(c, &value, sizeof(value));
+    read_into(c, &value, sizeof value);
     return le64toh(value);
 }
 
@@ -80,7 +79,7 @@ float moed_cursor_f32(struct moed_cursor *c)
     const uint32_t bits = moed_cursor_u32(c);
     float value;
 
-    memcpy(&value, &bits, sizeof(value));
+    memcpy(&value, &bits, sizeof value);
     return value;
 }
 
@@ -89,6 +88,6 @@ double moed_cursor_f64(struct moed_cursor *c)
     const uint64_t bits = moed_cursor_u64(c);
     double value;
 
-    memcpy(&value, &bits, sizeof(value));
+    memcpy(&value, &bits, sizeof value);
     return value;
 }

@@ -16,9 +16,8 @@ static const struct moed_error_info infos[MOED_ERROR_COUNT] = {
 
 const struct moed_error_info *moed_error_info(int code)
 {
-    if (code > 0 || code <= -(int)MOED_ERROR_COUNT) {
+    if (code > 0 || code <= -(int)MOED_ERROR_COUNT)
         return &infos[MOED_INDEX_INTERNAL];
-    }
     return &infos[-code];
 }
 
@@ -29,11 +28,10 @@ static void make_printable(char *text)
     while (*text != '\0') {
         const size_t length = moed_utf8_length(text);
 
-        if (length == 0 || (unsigned char)*text < 0x20 || *text == 0x7F) {
+        if (length == 0 || (unsigned char)*text < 0x20 || *text == 0x7F)
             *text++ = '?';
-        } else {
+        else
             text += length;
-        }
     }
 }
 
@@ -44,7 +42,7 @@ int moed_fail(struct moed_error *err, int code, const char *format, ...)
 
         err->code = code;
         va_start(args, format);
-        vsnprintf(err->message, sizeof(err->message), format, args);
+        vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
         make_printable(err->message);
     }
@@ -53,23 +51,20 @@ int moed_fail(struct moed_error *err, int code, const char *format, ...)
 
 int moed_error_prefix(struct moed_error *err, const char *format, ...)
 {
-    char before[sizeof(err->message)];
+    char before[sizeof err->message];
     va_list args;
     int written;
 
-    if (err == NULL) {
+    if (err == NULL)
         return MOED_E_INTERNAL;
-    }
-    memcpy(before, err->message, sizeof(before));
+    memcpy(before, err->message, sizeof before);
     va_start(args, format);
-    written = vsnprintf(err->message, sizeof(err->message), format, args);
+    written = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
-    if (written < 0) {
+    if (written < 0)
         written = 0;
-    }
-    if ((size_t)written < sizeof(err->message)) {
-        snprintf(err->message + written, sizeof(err->message) - (size_t)written, ": %s", before);
-    }
+    if ((size_t)written < sizeof err->message)
+        snprintf(err->message + written, sizeof err->message - (size_t)written, ": %s", before);
     make_printable(err->message);
     return err->code;
 }

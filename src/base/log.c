@@ -40,9 +40,8 @@ static size_t room(const struct line *line)
 /* All of `text` or nothing: false when it does not fit. */
 static bool put(struct line *line, const char *text, size_t size)
 {
-    if (size > room(line)) {
+    if (size > room(line))
         return false;
-    }
     memcpy(line->data + line->size, text, size);
     line->size += size;
     return true;
@@ -69,16 +68,15 @@ static void put_escaped(struct line *line, const char *text, bool quoted)
         } else if (*text == '\n') {
             fits = put(line, "\\n", 2);
         } else if ((unsigned char)*text < 0x20 || *text == 0x7F) {
-            snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)(unsigned char)*text);
+            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(unsigned char)*text);
             fits = put(line, escape, 6);
         } else if (quoted && (*text == '"' || *text == '\\')) {
             fits = put(line, (char[2]){'\\', *text}, 2);
         } else {
             fits = put(line, text, length);
         }
-        if (!fits) {
+        if (!fits)
             return;
-        }
         text += length;
     }
 }
@@ -100,10 +98,9 @@ static void put_number(struct line *line, double number, bool json)
         put(line, "null", 4);
         return;
     }
-    snprintf(text, sizeof(text), "%.15g", number);
-    if (strtod(text, NULL) != number) {
-        snprintf(text, sizeof(text), "%.17g", number);
-    }
+    snprintf(text, sizeof text, "%.15g", number);
+    if (strtod(text, NULL) != number)
+        snprintf(text, sizeof text, "%.17g", number);
     put(line, text, strlen(text));
 }
 
@@ -116,7 +113,7 @@ static void put_time(struct line *line)
     int length;
 
     gmtime_r(&seconds, &utc);
-    length = snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", utc.tm_year + 1900,
+    length = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", utc.tm_year + 1900,
                       utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
                       (unsigned)(now % 1000));
     put(line, text, (size_t)length);
@@ -133,13 +130,12 @@ static void put_text_field(struct line *line, const struct moed_log_field *field
     put(line, " ", 1);
     put(line, field->name, strlen(field->name));
     put(line, "=", 1);
-    if (field->text == NULL) {
+    if (field->text == NULL)
         put_number(line, field->number, false);
-    } else if (*field->text == '\0' || strpbrk(field->text, " =\"") != NULL) {
+    else if (*field->text == '\0' || strpbrk(field->text, " =\"") != NULL)
         put_quoted(line, field->text);
-    } else {
+    else
         put_escaped(line, field->text, false);
-    }
 }
 
 static void put_json_field(struct line *line, const struct moed_log_field *field)
@@ -147,11 +143,10 @@ static void put_json_field(struct line *line, const struct moed_log_field *field
     put(line, ",", 1);
     put_quoted(line, field->name);
     put(line, ":", 1);
-    if (field->text == NULL) {
+    if (field->text == NULL)
         put_number(line, field->number, true);
-    } else {
+    else
         put_quoted(line, field->text);
-    }
 }
 
 static void begin_text(struct line *line, enum moed_log_level level, const char *message)
@@ -193,25 +188,20 @@ void moed_log_event(enum moed_log_level level, const char *message,
     struct line line;
     ssize_t written;
 
-    if (!moed_log_enabled(level)) {
+    if (!moed_log_enabled(level))
         return;
-    }
     line.size = 0;
-    if (json) {
+    if (json)
         begin_json(&line, level, message);
-    } else {
+    else
         begin_text(&line, level, message);
-    }
-    for (size_t i = 0; i < n_fields && field_fits(&line, &fields[i]); i++) {
-        if (json) {
+    for (size_t i = 0; i < n_fields && field_fits(&line, &fields[i]); i++)
+        if (json)
             put_json_field(&line, &fields[i]);
-        } else {
+        else
             put_text_field(&line, &fields[i]);
-        }
-    }
-    if (json) {
+    if (json)
         put_closing(&line, '}');
-    }
     put_closing(&line, '\n');
     /* Nobody is left to tell that the log cannot be written. */
     written = write(STDERR_FILENO, line.data, line.size);
@@ -223,11 +213,10 @@ void moed_log(enum moed_log_level level, const char *format, ...)
     char message[LINE_BYTES];
     va_list args;
 
-    if (!moed_log_enabled(level)) {
+    if (!moed_log_enabled(level))
         return;
-    }
     va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
+    vsnprintf(message, sizeof message, format, args);
     va_end(args);
     moed_log_event(level, message, NULL, 0);
 }

@@ -29,7 +29,7 @@ static void compress(uint32_t state[8], const uint8_t *block)
     for (int t = 0; t < 16; t++) {
         uint32_t word;
 
-        memcpy(&word, block + sizeof(word) * (size_t)t, sizeof(word));
+        memcpy(&word, block + sizeof word * (size_t)t, sizeof word);
         w[t] = be32toh(word);
     }
     for (int t = 16; t < 64; t++) {
@@ -41,7 +41,7 @@ static void compress(uint32_t state[8], const uint8_t *block)
         w[t] = sigma1 + w[t - 7] + sigma0 + w[t - 16];
     }
 
-    memcpy(v, state, sizeof(v));
+    memcpy(v, state, sizeof v);
     for (int t = 0; t < 64; t++) {
         const uint32_t a = v[0];
         const uint32_t e = v[4];
@@ -51,13 +51,12 @@ static void compress(uint32_t state[8], const uint8_t *block)
         const uint32_t sum0 = rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22);
         const uint32_t majority = (a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]);
 
-        memmove(v + 1, v, 7 * sizeof(v[0]));
+        memmove(v + 1, v, 7 * sizeof v[0]);
         v[4] += t1;
         v[0] = t1 + sum0 + majority;
     }
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         state[i] += v[i];
-    }
 }
 
 void moed_sha256_init(struct moed_sha256 *s)
@@ -70,32 +69,28 @@ void moed_sha256_init(struct moed_sha256 *s)
 void moed_sha256_update(struct moed_sha256 *s, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
-    const size_t held = s->length % sizeof(s->block);
+    const size_t held = s->length % sizeof s->block;
 
     s->length += size;
     if (held > 0) {
-        size_t part = sizeof(s->block) - held;
+        size_t part = sizeof s->block - held;
 
-        if (part > size) {
+        if (part > size)
             part = size;
-        }
-        if (part > 0) {
+        if (part > 0)
             memcpy(s->block + held, bytes, part);
-        }
-        if (held + part < sizeof(s->block)) {
+        if (held + part < sizeof s->block)
             return;
-        }
         compress(s->state, s->block);
         bytes += part;
         size -= part;
     }
-    for (; size >= sizeof(s->block); size -= sizeof(s->block)) {
+    for (; size >= sizeof s->block; size -= sizeof s->block) {
         compress(s->state, bytes);
-        bytes += sizeof(s->block);
+        bytes += sizeof s->block;
     }
-    if (size > 0) {
+    if (size > 0)
         memcpy(s->block, bytes, size);
-    }
 }
 
 void moed_sha256_final(struct moed_sha256 *s, char hex[65])
@@ -103,13 +98,12 @@ void moed_sha256_final(struct moed_sha256 *s, char hex[65])
     static const char digits[] = "0123456789abcdef";
     static const uint8_t padding[64] = {0x80};
     const uint64_t bits = htobe64(s->length * 8);
-    const size_t held = s->length % sizeof(s->block);
+    const size_t held = s->length % sizeof s->block;
 
     /* 0x80, zeros up to 8 bytes before the end of a block, then the length in bits. */
     moed_sha256_update(s, padding, held < 56 ? 56 - held : 120 - held);
-    moed_sha256_update(s, &bits, sizeof(bits));
-    for (size_t i = 0; i < 64; i++) {
+    moed_sha256_update(s, &bits, sizeof bits);
+    for (size_t i = 0; i < 64; i++)
         hex[i] = digits[(s->state[i / 8] >> (28 - 4 * (i % 8))) & 15U];
-    }
     hex[64] = '\0';
 }

@@ -12,9 +12,8 @@ size_t moed_utf8_length(const char *s)
     size_t length;
     uint32_t point;
 
-    if (first < 0x80) {
+    if (first < 0x80)
         return 1;
-    }
     if (first >= 0xC0 && first < 0xE0) {
         length = 2;
         point = first & 0x1FU;
@@ -32,13 +31,11 @@ size_t moed_utf8_length(const char *s)
     for (size_t i = 1; i < length; i++) {
         const unsigned char next = (unsigned char)s[i];
 
-        if ((next & 0xC0U) != 0x80U) {
+        if ((next & 0xC0U) != 0x80U)
             return 0;
-        }
         point = (point << 6) | (next & 0x3FU);
     }
-    if (point < lowest[length] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) {
+    if (point < lowest[length] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF))
         return 0;
-    }
     return length;
 }

@@ -16,8 +16,7 @@ struct moed_batcher {
     struct moed_queue queue;
     bool stopping;
 
-    atomic_uint open_rows, open_requests; /* accepted, `done` not yet returned */
-    struct moed_load load;
+    struct moed_tally tally;
     struct moed_counters counters;
     struct moed_worker *workers;
     uint32_t n_workers; /* that were started */

@@ -7,16 +7,8 @@
 
 enum { LABELS_MAX = 64 };
 
-/* Refusals at the door, and what a job that waited may be turned away with. */
-static const int rejections[] = {
-    MOED_E_QUEUE_FULL, MOED_E_TOO_LARGE, MOED_E_UNPROCESSABLE, MOED_E_NOT_SERVED,
-    MOED_E_DEADLINE,   MOED_E_CANCELLED, MOED_E_DRAINING,
-};
-
 static void init_common(struct moed_counters *c, struct moed_metrics *m)
 {
-    char labels[LABELS_MAX];
-
     c->queue_rows =
         moed_metrics_cell(m, MOED_GAUGE, "moed_queue_rows", "Rows that wait in the queues.", NULL);
     c->queue_requests = moed_metrics_cell(m, MOED_GAUGE, "moed_queue_requests",
@@ -34,12 +26,6 @@ static void init_common(struct moed_counters *c, struct moed_metrics *m)
                                         "Bytes of weights that batches used; its rate is the "
                                         "effective bandwidth.",
                                         NULL);
-    for (size_t i = 0; i < MOED_ARRAY_LEN(rejections); i++) {
-        snprintf(labels, sizeof(labels), "reason=\"%s\"", moed_error_info(rejections[i])->code);
-        c->rejected[-rejections[i]] =
-            moed_metrics_cell(m, MOED_COUNTER, "moed_rejected_total",
-                              "Requests refused, or dropped while they waited.", labels);
-    }
 }
 
 static int init_experts(struct moed_layer_counters *c, struct moed_metrics *m,
@@ -48,11 +34,10 @@ static int init_experts(struct moed_layer_counters *c, struct moed_metrics *m,
     char labels[LABELS_MAX];
 
     c->expert_rows = moed_calloc(layer->experts, sizeof(struct moed_metric *));
-    if (c->expert_rows == NULL) {
+    if (c->expert_rows == NULL)
         return MOED_E_NO_MEMORY;
-    }
     for (uint32_t e = 0; e < layer->experts; e++) {
-        snprintf(labels, sizeof(labels), "layer=\"%" PRIu32 "\",expert=\"%" PRIu32 "\"",
+        snprintf(labels, sizeof labels, "layer=\"%" PRIu32 "\",expert=\"%" PRIu32 "\"",
                  layer->index, e);
         c->expert_rows[e] = moed_metrics_cell(m, MOED_COUNTER, "moed_expert_rows_total",
                                               "Rows that an expert computed.", labels);
@@ -64,7 +49,7 @@ static void init_layer(struct moed_layer_counters *c, struct moed_metrics *m, ui
 {
     char labels[LABELS_MAX];
 
-    snprintf(labels, sizeof(labels), "layer=\"%" PRIu32 "\"", layer);
+    snprintf(labels, sizeof labels, "layer=\"%" PRIu32 "\"", layer);
     c->batches =
         moed_metrics_cell(m, MOED_COUNTER, "moed_batches_total", "Batches computed.", labels);
     c->rows = moed_metrics_cell(m, MOED_COUNTER, "moed_rows_total", "Rows computed.", labels);
@@ -78,7 +63,7 @@ static void init_worker(struct moed_metric **busy, struct moed_metrics *m, uint3
 {
     char labels[LABELS_MAX];
 
-    snprintf(labels, sizeof(labels), "worker=\"%" PRIu32 "\"", worker);
+    snprintf(labels, sizeof labels, "worker=\"%" PRIu32 "\"", worker);
     *busy = moed_metrics_cell(m, MOED_COUNTER, "moed_worker_busy_seconds_total",
                               "Time that a worker spent on batches.", labels);
 }
@@ -87,39 +72,30 @@ int moed_counters_init(struct moed_counters *counters, struct moed_metrics *metr
                        const struct moed_model *model, const struct moed_batcher_options *options)
 {
     *counters = (struct moed_counters){
-        .layers = moed_calloc(model->n_layers, sizeof(*counters->layers)),
+        .layers = moed_calloc(model->n_layers, sizeof *counters->layers),
         .worker_busy = moed_calloc(options->workers, sizeof(struct moed_metric *)),
     };
-    if (counters->layers == NULL || counters->worker_busy == NULL) {
+    if (counters->layers == NULL || counters->worker_busy == NULL)
         return MOED_E_NO_MEMORY;
-    }
     counters->n_layers = model->n_layers;
     init_common(counters, metrics);
-    for (uint32_t i = 0; i < options->workers; i++) {
+    for (uint32_t i = 0; i < options->workers; i++)
         init_worker(&counters->worker_busy[i], metrics, i);
-    }
     for (uint32_t i = 0; i < model->n_layers; i++) {
         init_layer(&counters->layers[i], metrics, model->layers[i].index);
         if (options->per_expert_metrics &&
-            init_experts(&counters->layers[i], metrics, &model->layers[i]) != 0) {
+            init_experts(&counters->layers[i], metrics, &model->layers[i]) != 0)
             return MOED_E_NO_MEMORY;
-        }
     }
     return 0;
 }
 
 void moed_counters_fini(struct moed_counters *counters)
 {
-    for (uint32_t i = 0; i < counters->n_layers; i++) {
+    for (uint32_t i = 0; i < counters->n_layers; i++)
         free(counters->layers[i].expert_rows);
-    }
     free(counters->layers);
     free(counters->worker_busy);
-}
-
-void moed_counters_rejected(const struct moed_counters *counters, int code)
-{
-    moed_metric_add(counters->rejected[-code], 1);
 }
 
 void moed_counters_batch(const struct moed_counters *counters, const struct moed_batch *batch,
@@ -142,17 +118,15 @@ void moed_counters_queue(const struct moed_counters *counters, const struct moed
     moed_metric_set(counters->queue_requests, queue->requests);
 }
 
-void moed_counters_load(const struct moed_counters *counters, const struct moed_load *load)
+void moed_counters_experts(const struct moed_counters *counters, const struct moed_tally *tally)
 {
     for (uint32_t i = 0; i < counters->n_layers; i++) {
         const struct moed_layer_counters *layer = &counters->layers[i];
         struct moed_expert_load now;
 
-        moed_load_read(load, i, &now, NULL, NULL);
+        moed_tally_read(tally, i, &now, NULL, NULL);
         moed_metric_set(layer->imbalance, now.max_over_mean);
-        for (uint32_t e = 0; layer->expert_rows != NULL && e < load->model->layers[i].experts;
-             e++) {
-            moed_metric_set(layer->expert_rows[e], (double)moed_load_total(load, i, e));
-        }
+        for (uint32_t e = 0; layer->expert_rows != NULL && e < tally->model->layers[i].experts; e++)
+            moed_metric_set(layer->expert_rows[e], (double)moed_tally_total(tally, i, e));
     }
 }

@@ -3,8 +3,8 @@
 #ifndef MOED_BATCH_COUNTERS_H
 #define MOED_BATCH_COUNTERS_H
 
-#include "load.h"
 #include "queue.h"
+#include "tally.h"
 
 struct moed_layer_counters {
     struct moed_metric *batches, *rows, *imbalance;
@@ -17,7 +17,6 @@ struct moed_counters {
     struct moed_layer_counters *layers; /* as in model->layers */
     struct moed_metric **worker_busy;   /* [workers] */
     struct moed_metric *queue_rows, *queue_requests, *weight_bytes;
-    struct moed_metric *rejected[MOED_ERROR_COUNT]; /* by -code; NULL: not a rejection */
     struct moed_histogram *queue_wait, *batch_rows, *batch_requests, *active_experts;
 };
 
@@ -25,13 +24,11 @@ int moed_counters_init(struct moed_counters *counters, struct moed_metrics *metr
                        const struct moed_model *model, const struct moed_batcher_options *options);
 void moed_counters_fini(struct moed_counters *counters);
 
-/* A request that was turned away, at the door or out of the queue; any code. */
-void moed_counters_rejected(const struct moed_counters *counters, int code);
 /* A batch that was computed in `seconds`. */
 void moed_counters_batch(const struct moed_counters *counters, const struct moed_batch *batch,
                          const struct moed_batch_rows *rows, double seconds);
 /* Brings the gauges up to date; the queue's lock is the caller's duty. */
 void moed_counters_queue(const struct moed_counters *counters, const struct moed_queue *queue);
-void moed_counters_load(const struct moed_counters *counters, const struct moed_load *load);
+void moed_counters_experts(const struct moed_counters *counters, const struct moed_tally *tally);
 
 #endif

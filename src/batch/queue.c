@@ -12,16 +12,15 @@ int moed_queue_init(struct moed_queue *queue, const struct moed_model *model,
                     const struct moed_batcher_options *options)
 {
     *queue = (struct moed_queue){
-        .layers = moed_calloc(model->n_layers, sizeof(*queue->layers)),
+        .layers = moed_calloc(model->n_layers, sizeof *queue->layers),
         .n_layers = model->n_layers,
         .max_batch_rows = options->max_batch_rows,
         .delay_ns = (uint64_t)options->max_batch_delay_us * 1000,
         .max_rows = options->max_queue_rows,
         .max_requests = options->max_queue_requests,
     };
-    if (queue->layers == NULL) {
+    if (queue->layers == NULL)
         return MOED_E_NO_MEMORY;
-    }
     for (uint32_t i = 0; i < model->n_layers; i++) {
         const struct moed_layer *layer = &model->layers[i];
         const uint64_t slots = (uint64_t)options->max_batch_rows * layer->used;
@@ -39,23 +38,20 @@ void moed_queue_fini(struct moed_queue *queue)
 
 int moed_queue_admit(const struct moed_queue *queue, uint32_t rows, struct moed_error *err)
 {
-    if (rows > queue->max_rows) {
+    if (rows > queue->max_rows)
         return moed_fail(err, MOED_E_TOO_LARGE,
                          "a request of %" PRIu32 " rows can never wait: the queue holds %" PRIu32,
                          rows, queue->max_rows);
-    }
-    if (queue->rows + rows > queue->max_rows) {
+    if (queue->rows + rows > queue->max_rows)
         return moed_fail(err, MOED_E_QUEUE_FULL,
                          "%" PRIu64 " rows are queued and %" PRIu32
                          " more were asked for, "
                          "the limit is %" PRIu32,
                          queue->rows, rows, queue->max_rows);
-    }
-    if (queue->requests >= queue->max_requests) {
+    if (queue->requests >= queue->max_requests)
         return moed_fail(err, MOED_E_QUEUE_FULL,
                          "%" PRIu32 " requests are queued, the limit is %" PRIu32, queue->requests,
                          queue->max_requests);
-    }
     return 0;
 }
 
@@ -68,11 +64,10 @@ static void append(struct moed_queue_layer *layer, struct moed_job *job, uint64_
 {
     job->next = NULL;
     job->queued_ns = now;
-    if (layer->tail == NULL) {
+    if (layer->tail == NULL)
         layer->head = job;
-    } else {
+    else
         layer->tail->next = job;
-    }
     layer->tail = job;
 }
 
@@ -82,9 +77,8 @@ static void unlink_after(struct moed_queue_layer *layer, struct moed_job *before
     struct moed_job *job = *link;
 
     *link = job->next;
-    if (layer->tail == job) {
+    if (layer->tail == job)
         layer->tail = before;
-    }
     job->next = NULL;
 }
 
@@ -113,9 +107,8 @@ void moed_queue_remove(struct moed_queue *queue, struct moed_job *job)
     struct moed_queue_layer *layer = &queue->layers[job->place];
     struct moed_job *before = NULL;
 
-    for (struct moed_job *at = layer->head; at != job; at = at->next) {
+    for (struct moed_job *at = layer->head; at != job; at = at->next)
         before = at;
-    }
     unlink_after(layer, before);
     leave(queue, job);
 }
@@ -129,9 +122,8 @@ bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *pla
         const struct moed_queue_layer *layer = &queue->layers[i];
         uint64_t ready;
 
-        if (layer->head == NULL) {
+        if (layer->head == NULL)
             continue;
-        }
         ready =
             layer->rows >= queue->max_batch_rows ? 0 : layer->head->submitted_ns + queue->delay_ns;
         if (ready > now) {
@@ -168,9 +160,8 @@ static uint32_t rows_that_fit(const struct moed_queue *queue, const struct moed_
     const uint32_t limit = batch_limit(queue, layer, larger(batch->slots, job->slots));
     const uint32_t room = limit > batch->rows ? limit - batch->rows : 0;
 
-    if (rows_left(job) <= room) {
+    if (rows_left(job) <= room)
         return rows_left(job);
-    }
     return rows_left(job) > batch_limit(queue, layer, larger(layer->used, job->slots)) ? room : 0;
 }
 
@@ -181,9 +172,8 @@ static void take_head(struct moed_queue *queue, struct moed_batch *batch, uint32
     struct moed_queue_layer *layer = &queue->layers[batch->place];
     struct moed_job *job = layer->head;
 
-    if (job->taken == 0) {
+    if (job->taken == 0)
         job->queue_ns = now - job->submitted_ns;
-    }
     batch->parts[batch->n_parts++] =
         (struct moed_part){.job = job, .first = job->taken, .rows = rows};
     batch->rows += rows;
@@ -220,6 +210,24 @@ static bool is_moot(struct moed_job *job, uint64_t now)
     return false;
 }
 
+struct moed_job *moed_queue_drop_moot(struct moed_queue *queue, uint64_t now)
+{
+    struct moed_job *dropped = NULL;
+
+    for (uint32_t i = 0; i < queue->n_layers; i++)
+        for (struct moed_job *job = queue->layers[i].head, *next; job != NULL; job = next) {
+            next = job->next;
+            if (!is_moot(job, now))
+                continue;
+            moed_queue_remove(queue, job);
+            if (moed_job_is_over(job)) {
+                job->next = dropped;
+                dropped = job;
+            }
+        }
+    return dropped;
+}
+
 struct moed_job *moed_queue_take(struct moed_queue *queue, uint32_t place, uint64_t now,
                                  struct moed_batch *batch)
 {
@@ -243,9 +251,8 @@ struct moed_job *moed_queue_take(struct moed_queue *queue, uint32_t place, uint6
             continue;
         }
         rows = rows_that_fit(queue, batch, job);
-        if (rows == 0) {
+        if (rows == 0)
             break;
-        }
         take_head(queue, batch, rows, now);
     }
     return dropped;
@@ -277,14 +284,13 @@ bool moed_job_is_over(const struct moed_job *job)
 
 void moed_job_fail(struct moed_job *job, int status, const char *format, ...)
 {
-    char message[sizeof(job->error.message)];
+    char message[sizeof job->error.message];
     va_list args;
 
-    if (job->status != 0) {
+    if (job->status != 0)
         return;
-    }
     va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
+    vsnprintf(message, sizeof message, format, args);
     va_end(args);
     job->status = moed_fail(&job->error, status, "%s", message);
 }

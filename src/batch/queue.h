@@ -46,6 +46,9 @@ void moed_queue_fini(struct moed_queue *queue);
 /* 0, MOED_E_QUEUE_FULL, or MOED_E_TOO_LARGE for what would not fit in an empty queue. */
 int moed_queue_admit(const struct moed_queue *queue, uint32_t rows, struct moed_error *err);
 void moed_queue_push(struct moed_queue *queue, struct moed_job *job, uint64_t now);
+/* Takes out the jobs that nobody waits for any more, of all layers: past their deadline or with
+ * their client gone. Returns those (linked by `next`) of which no part is being computed. */
+struct moed_job *moed_queue_drop_moot(struct moed_queue *queue, uint64_t now);
 /* Takes out one that waits. */
 void moed_queue_remove(struct moed_queue *queue, struct moed_job *job);
 

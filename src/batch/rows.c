@@ -91,9 +91,8 @@ void moed_rows_gather(struct moed_rows *rows, const struct moed_layer *layer,
         moed_dtype_to_f32(
             job->hidden_dtype, row_in(job->hidden, job->hidden_dtype, part->first, layer->hidden),
             rows->hidden + (size_t)at * layer->hidden, (size_t)part->rows * layer->hidden);
-        if ((job->flags & MOED_ROW_SUPPLIED) != 0) {
+        if ((job->flags & MOED_ROW_SUPPLIED) != 0)
             gather_routing(rows, part, at, batch->slots);
-        }
         memset(rows->flags + at, job->flags, part->rows);
         logits = logits || job->logits != NULL;
         at += part->rows;
@@ -122,12 +121,10 @@ static void scatter_routing(const struct moed_rows *rows, const struct moed_part
         const size_t from = ((size_t)at + i) * slots;
         const size_t to = ((size_t)part->first + i) * job->slots;
 
-        if (job->expert_ids != NULL) {
+        if (job->expert_ids != NULL)
             memcpy(job->expert_ids + to, rows->ids + from, job->slots * sizeof(int32_t));
-        }
-        if (job->expert_weights != NULL) {
+        if (job->expert_weights != NULL)
             memcpy(job->expert_weights + to, rows->weights + from, job->slots * sizeof(float));
-        }
     }
 }
 
@@ -136,20 +133,17 @@ static void scatter_part(const struct moed_rows *rows, const struct moed_layer *
 {
     const struct moed_job *job = part->job;
 
-    if (job->output != NULL && (job->flags & MOED_ROW_ROUTE_ONLY) == 0) {
+    if (job->output != NULL && (job->flags & MOED_ROW_ROUTE_ONLY) == 0)
         moed_dtype_from_f32(job->output_dtype, rows->output + (size_t)at * layer->hidden,
                             row_out(job->output, job->output_dtype, part->first, layer->hidden),
                             (size_t)part->rows * layer->hidden);
-    }
-    if ((job->flags & MOED_ROW_SUPPLIED) != 0) {
+    if ((job->flags & MOED_ROW_SUPPLIED) != 0)
         return;
-    }
     scatter_routing(rows, part, at, slots);
-    if (job->logits != NULL) {
+    if (job->logits != NULL)
         memcpy(job->logits + (size_t)part->first * layer->experts,
                rows->logits + (size_t)at * layer->experts,
                (size_t)part->rows * layer->experts * sizeof(float));
-    }
 }
 
 void moed_rows_scatter(const struct moed_rows *rows, const struct moed_layer *layer,

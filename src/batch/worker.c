@@ -18,18 +18,16 @@ static int set_up(struct moed_worker *worker, struct moed_error *err)
     const uint32_t requests = batcher->options.max_queue_requests;
 
     worker->batch.parts =
-        moed_calloc(rows < requests ? rows : requests, sizeof(*worker->batch.parts));
-    if (worker->batch.parts == NULL || moed_rows_init(&worker->rows, batcher->model, rows) != 0) {
+        moed_calloc(rows < requests ? rows : requests, sizeof *worker->batch.parts);
+    if (worker->batch.parts == NULL || moed_rows_init(&worker->rows, batcher->model, rows) != 0)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for batches of %" PRIu32 " rows", rows);
-    }
     return moed_workspace_create(batcher->backend, &worker->workspace, err);
 }
 
 static void tear_down(struct moed_worker *worker)
 {
-    if (worker->workspace != NULL) {
+    if (worker->workspace != NULL)
         moed_workspace_destroy(worker->workspace);
-    }
     moed_rows_fini(&worker->rows);
     free(worker->batch.parts);
 }
@@ -48,11 +46,10 @@ static void wait_for_work(struct moed_batcher *batcher, uint64_t wake_ns)
     const struct timespec until = {.tv_sec = (time_t)(wake_ns / 1000000000),
                                    .tv_nsec = (long)(wake_ns % 1000000000)};
 
-    if (wake_ns == 0) {
+    if (wake_ns == 0)
         pthread_cond_wait(&batcher->wake, &batcher->mutex);
-    } else {
+    else
         pthread_cond_timedwait(&batcher->wake, &batcher->mutex, &until);
-    }
 }
 
 /* Waits for a batch; it may be empty if all that waited was dropped. False: there will be no
@@ -74,15 +71,13 @@ static bool take(struct moed_worker *worker)
             dropped = moed_queue_take(&batcher->queue, place, now, &worker->batch);
             break;
         }
-        if (batcher->stopping) {
+        if (batcher->stopping)
             break;
-        }
         wait_for_work(batcher, wake_ns);
     }
     /* What is left over is another worker's, which may have slept through its coming. */
-    if (batcher->queue.requests > 0) {
+    if (batcher->queue.requests > 0)
         pthread_cond_signal(&batcher->wake);
-    }
     pthread_mutex_unlock(&batcher->mutex);
     moed_batcher_answer(batcher, dropped);
     return found;
@@ -97,14 +92,12 @@ static bool settle_part(struct moed_batcher *batcher, const struct moed_part *pa
     job->finished += part->rows;
     job->compute_ns += compute_ns;
     job->batch_rows = batch->rows > job->batch_rows ? batch->rows : job->batch_rows;
-    if (part->failed) {
+    if (part->failed)
         moed_job_fail(job, MOED_E_NOT_FINITE,
                       "layer %" PRIu32 ", row %" PRIu32 ": the router's logits are not finite",
                       job->layer, part->not_finite);
-    }
-    if (job->status != 0 && job->queued) {
+    if (job->status != 0 && job->queued)
         moed_queue_remove(&batcher->queue, job);
-    }
     return moed_job_is_over(job);
 }
 
@@ -119,9 +112,8 @@ static void settle(struct moed_worker *worker, uint64_t compute_ns, const struct
     for (uint32_t i = 0; i < worker->batch.n_parts; i++) {
         const struct moed_part *part = &worker->batch.parts[i];
 
-        if (failed != NULL) {
+        if (failed != NULL)
             moed_job_fail(part->job, failed->code, "%s", failed->message);
-        }
         if (settle_part(batcher, part, &worker->batch, compute_ns)) {
             *end = part->job;
             end = &part->job->next;
@@ -149,7 +141,7 @@ static void compute(struct moed_worker *worker)
     end = moed_now_ns();
     if (rc == 0) {
         moed_rows_scatter(&worker->rows, layer, batch);
-        moed_load_add(&batcher->load, worker->index, batch->place, &rows);
+        moed_tally_add(&batcher->tally, worker->index, batch->place, &rows);
         moed_counters_batch(&batcher->counters, batch, &rows, (double)(end - forward) * 1e-9);
     } else {
         moed_error_prefix(&err, "layer %" PRIu32 ": a batch of %" PRIu32 " rows failed",
@@ -167,11 +159,9 @@ static void *run(void *argument)
 
     if (set_up(worker, &worker->error) == 0) {
         report_state(worker, MOED_WORKER_READY);
-        while (take(worker)) {
-            if (worker->batch.n_parts > 0) {
+        while (take(worker))
+            if (worker->batch.n_parts > 0)
                 compute(worker);
-            }
-        }
     } else {
         report_state(worker, MOED_WORKER_FAILED);
     }
@@ -188,11 +178,10 @@ int moed_worker_start(struct moed_worker *worker, struct moed_batcher *batcher, 
     worker->batcher = batcher;
     worker->index = index;
     rc = pthread_create(&worker->thread, NULL, run, worker);
-    if (rc != 0) {
+    if (rc != 0)
         return moed_fail(err, MOED_E_NO_MEMORY, "worker %" PRIu32 ": no thread: %s", index,
                          strerror(rc));
-    }
-    snprintf(name, sizeof(name), "worker-%" PRIu32, index % 10000);
+    snprintf(name, sizeof name, "worker-%" PRIu32, index % 10000);
     pthread_setname_np(worker->thread, name);
     return 0;
 }
@@ -202,14 +191,12 @@ int moed_worker_wait(struct moed_worker *worker, struct moed_error *err)
     pthread_mutex_t *mutex = &worker->batcher->mutex;
 
     pthread_mutex_lock(mutex);
-    while (worker->state == MOED_WORKER_STARTING) {
+    while (worker->state == MOED_WORKER_STARTING)
         pthread_cond_wait(&worker->batcher->state, mutex);
-    }
     pthread_mutex_unlock(mutex);
-    if (worker->state == MOED_WORKER_FAILED) {
+    if (worker->state == MOED_WORKER_FAILED)
         return moed_fail(err, worker->error.code, "worker %" PRIu32 ": %s", worker->index,
                          worker->error.message);
-    }
     return 0;
 }
 
@@ -224,14 +211,11 @@ uint32_t moed_worker_default_count(void)
     const struct dirent *entry;
     uint32_t count = 0;
 
-    if (nodes == NULL) {
+    if (nodes == NULL)
         return 1;
-    }
-    while ((entry = readdir(nodes)) != NULL) {
-        if (strncmp(entry->d_name, "node", 4) == 0 && isdigit((unsigned char)entry->d_name[4])) {
+    while ((entry = readdir(nodes)) != NULL)
+        if (strncmp(entry->d_name, "node", 4) == 0 && isdigit((unsigned char)entry->d_name[4]))
             count++;
-        }
-    }
     closedir(nodes);
     return count > 0 ? count : 1;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ceilings.h"
 #include "command.h"
 #include "describe.h"
 #include "json.h"
@@ -14,15 +15,17 @@ enum { SAMPLES_MAX = 4096, SAMPLES_MIN = 3 };
 
 struct bench_arguments {
     struct moed_backend_options backend;
-    uint32_t load; /* 0 resident, 1 mmap */
-    const char *layer;
+    uint32_t load;        /* 0 resident, 1 mmap */
+    uint32_t activations; /* 0 int8, 1 f32 */
+    struct moed_model_options model;
     struct option_numbers rows;
     double seconds;
     uint64_t seed;
-    bool json;
+    bool json, ceilings;
 };
 
 struct sample {
+    const struct moed_layer *layer;
     double seconds;
     double bytes; /* of weights */
     double flops;
@@ -39,11 +42,13 @@ struct bench {
     uint32_t next_layer; /* the rotation goes on over all sizes */
     char types[256];
     struct table table;
+    struct ceilings ceilings; /* if asked for */
 };
 
 struct result {
     uint32_t rows;
     double seconds, gflops, weight_gbps, active_experts, dram_read_gbps;
+    struct bound bound; /* with --ceilings */
 };
 
 static int by_seconds(const void *a, const void *b)
@@ -63,6 +68,7 @@ static int take_sample(struct bench *bench, uint32_t rows, struct sample *sample
     int status;
 
     rows_fill(&bench->random, bench->hidden, rows, layer->hidden);
+    sample->layer = layer;
     begin = moed_now_ns();
     status = runner_forward(&bench->runner, layer, bench->hidden, rows, err);
     sample->seconds = (double)(moed_now_ns() - begin) * 1e-9;
@@ -100,6 +106,8 @@ static int measure(struct bench *bench, uint32_t rows, struct result *result,
     result->gflops = median->flops / median->seconds * 1e-9;
     result->weight_gbps = median->bytes / median->seconds * 1e-9;
     result->active_experts = median->active_experts;
+    result->bound = ceilings_bound(&bench->ceilings, bench->runner.backend, median->layer,
+                                   result->weight_gbps / result->dram_read_gbps, result->gflops);
     return 0;
 }
 
@@ -118,6 +126,11 @@ static void print_json(const struct bench *bench, const struct result *r)
     printf(",\"threads\":%u,\"types\":", moed_backend_threads(backend));
     json_string(stdout, bench->types);
     printf("}\n");
+    if (bench->arguments->ceilings) {
+        printf("{\"rows\":%u,\"bound\":", r->rows);
+        json_string(stdout, r->bound.name);
+        printf(",\"fraction\":%.6g}\n", r->bound.fraction);
+    }
     fflush(stdout);
 }
 
@@ -132,8 +145,12 @@ static const struct table_column columns[] = {
     {"backend", -9},
     {"isa", -7},
     {"threads", 7},
-    {"types", -1},
+    {"types", -22},
+    {"bound", -14}, /* from here on with --ceilings */
+    {"of_bound", 8},
 };
+
+#define CEILING_COLUMNS 2
 
 static void print_row(struct bench *bench, const struct result *r)
 {
@@ -151,6 +168,10 @@ static void print_row(struct bench *bench, const struct result *r)
     table_cell(table, "%s", moed_backend_isa(backend));
     table_cell(table, "%u", moed_backend_threads(backend));
     table_cell(table, "%s", bench->types);
+    if (bench->arguments->ceilings) {
+        table_cell(table, "%s", r->bound.name);
+        table_cell(table, "%.1f%%", r->bound.fraction * 100);
+    }
 }
 
 static uint32_t largest(const struct option_numbers *numbers)
@@ -166,12 +187,13 @@ static uint32_t largest(const struct option_numbers *numbers)
 static int prepare(struct bench *bench, const char *path, struct moed_error *err)
 {
     struct moed_backend_options backend = bench->arguments->backend;
-    int status = moed_model_open(path, bench->arguments->layer, &bench->model, err);
+    int status = moed_model_open(path, &bench->arguments->model, &bench->model, err);
 
     if (status != 0)
         return status;
     backend.max_rows = largest(&bench->arguments->rows);
     backend.map = bench->arguments->load == 1;
+    backend.f32_rows = bench->arguments->activations == 1;
     status = runner_open(&bench->runner, bench->model, &backend, err);
     if (status != 0)
         return status;
@@ -182,8 +204,28 @@ static int prepare(struct bench *bench, const char *path, struct moed_error *err
         return moed_fail(err, MOED_E_NO_MEMORY, "out of memory for %u rows", backend.max_rows);
     moed_random_seed(&bench->random, bench->arguments->seed);
     describe_all_types(bench->model, bench->types, sizeof(bench->types));
-    if (!bench->arguments->json)
-        table_begin(&bench->table, stdout, columns, MOED_ARRAY_LEN(columns));
+    if (backend.f32_rows)
+        strncat(bench->types, " x f32", sizeof(bench->types) - strlen(bench->types) - 1);
+    return 0;
+}
+
+static int begin_output(struct bench *bench, struct moed_error *err)
+{
+    const struct bench_arguments *arguments = bench->arguments;
+    const size_t n = MOED_ARRAY_LEN(columns) - (arguments->ceilings ? 0 : CEILING_COLUMNS);
+    int status = 0;
+
+    if (arguments->ceilings)
+        status =
+            ceilings_measure(moed_backend_threads(bench->runner.backend), &bench->ceilings, err);
+    if (status != 0)
+        return status;
+    if (arguments->ceilings && arguments->json)
+        ceilings_print_json(&bench->ceilings, stdout);
+    else if (arguments->ceilings)
+        ceilings_print(&bench->ceilings, stdout);
+    if (!arguments->json)
+        table_begin(&bench->table, stdout, columns, n);
     return 0;
 }
 
@@ -193,6 +235,8 @@ static int run(const struct invocation *invocation, struct moed_error *err)
     struct bench bench = {.arguments = arguments};
     int status = prepare(&bench, invocation->operand, err);
 
+    if (status == 0)
+        status = begin_output(&bench, err);
     for (uint32_t i = 0; status == 0 && i < arguments->rows.n; i++) {
         struct result result = {0};
 
@@ -223,20 +267,26 @@ static void set_defaults(void *arguments)
 #define AT(field) offsetof(struct bench_arguments, field)
 
 static const struct option options[] = {
-    {"layer", OPTION_TEXT, AT(layer), "L",
+    {"layer", OPTION_TEXT, AT(model.layers), "L",
      .help = "one block, or a list like 0-3,8; the bench rotates over them", .unset = "all"},
+    {"arch-file", OPTION_TEXT, AT(model.arch_file), "FILE",
+     .help = "describes one more architecture, by its columns", .unset = "none"},
     {"rows", OPTION_NUMBERS, AT(rows), "N,N...", .help = "batch sizes", .min = 1},
     {"threads", OPTION_NUMBER, AT(backend.threads), "N", .help = "threads of the team",
      .unset = "physical cores"},
-    {"backend", OPTION_TEXT, AT(backend.name), "NAME", .help = "auto, cpu, cuda or reference",
+    {"backend", OPTION_TEXT, AT(backend.name), "NAME", .help = "auto, cpu or reference",
      .unset = "auto"},
     {"isa", OPTION_TEXT, AT(backend.isa), "NAME", .help = "instruction set of the cpu backend",
      .unset = "best found"},
+    {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
+     .help = "what quantised weights are multiplied with: f32 is exact and slower"},
     {"load", OPTION_CHOICE, AT(load), "resident|mmap",
      .help = "weights in private memory or in the file's mapping"},
     {"seconds", OPTION_SECONDS, AT(seconds), "S", .help = "time to measure each size"},
     {"seed", OPTION_SEED, AT(seed), "N", .help = "seed of the random rows"},
     {"json", OPTION_SWITCH, AT(json), NULL, .help = "one JSON object a line"},
+    {"ceilings", OPTION_SWITCH, AT(ceilings), NULL,
+     .help = "measure the peaks of memory and arithmetic, and compare with them"},
 };
 
 const struct command bench_command = {
@@ -247,11 +297,15 @@ const struct command bench_command = {
         "Rotates over the layers with fresh random rows, so that weights come from memory\n"
         "and not from a cache, and prints the median. weight_gbps counts the bytes of the\n"
         "experts that had a row; dram_read_gbps is what this machine's memory gave in the\n"
-        "same run. Models of several layers, larger than the caches, give honest numbers.",
+        "same run. Models of several layers, larger than the caches, give honest numbers.\n"
+        "--ceilings prints what memory and each arithmetic unit can do at most, and for each\n"
+        "size the bound that applies, the one that would take longer: memory's, or that of\n"
+        "the unit that the up projections use; and how much of it was reached.",
     .examples =
         "  moed bench model.gguf\n"
         "  moed bench model.gguf --rows 1,4,16 --threads 8 --isa avx2\n"
-        "  moed bench model.gguf --layer 0 --rows 512 --json\n",
+        "  moed bench model.gguf --layer 0 --rows 512 --json\n"
+        "  moed bench model.gguf --ceilings\n",
     .options = options,
     .n_options = MOED_ARRAY_LEN(options),
     .arguments_size = sizeof(struct bench_arguments),

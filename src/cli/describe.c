@@ -47,9 +47,17 @@ static double bank_flops(const struct moed_experts *experts)
     return weight_flops(&experts->gate) + weight_flops(&experts->up) + weight_flops(&experts->down);
 }
 
+/* Of a row whose experts share no chunk: the most. */
+static double chunk_flops(const struct moed_layer *layer)
+{
+    const uint32_t chunks = layer->chunk_size ? layer->experts / layer->chunk_size : 0;
+
+    return (layer->used < chunks ? layer->used : chunks) * bank_flops(&layer->chunks);
+}
+
 double describe_flops(const struct moed_layer *layer)
 {
     return weight_flops(&layer->router_weight) + layer->used * bank_flops(&layer->routed) +
-           bank_flops(&layer->shared) + weight_flops(&layer->latent_down) +
+           bank_flops(&layer->shared) + chunk_flops(layer) + weight_flops(&layer->latent_down) +
            weight_flops(&layer->latent_up);
 }

@@ -8,8 +8,10 @@
 #include "json.h"
 #include "table.h"
 
+#define RULE_MAX 1024
+
 struct inspect_arguments {
-    const char *layers;
+    struct moed_model_options model;
     bool json;
 };
 
@@ -29,15 +31,22 @@ static bool alike(const struct moed_layer *a, const struct moed_layer *b)
            strcmp(types_a, types_b) == 0;
 }
 
+/* "7" or "0-23". */
+static void format_range(const struct moed_layer *first, const struct moed_layer *last, char *out,
+                         size_t size)
+{
+    if (first == last)
+        snprintf(out, size, "%u", first->index);
+    else
+        snprintf(out, size, "%u-%u", first->index, last->index);
+}
+
 static void print_layer_line(struct table *table, const struct moed_layer *first,
                              const struct moed_layer *last)
 {
     char range[32], types[64], bytes[16];
 
-    if (first == last)
-        snprintf(range, sizeof(range), "%u", first->index);
-    else
-        snprintf(range, sizeof(range), "%u-%u", first->index, last->index);
+    format_range(first, last, range, sizeof(range));
     describe_types(first, types, sizeof(types));
     table_cell(table, "%s", range);
     table_cell(table, "%u", first->experts);
@@ -68,6 +77,30 @@ static void print_layers(const struct moed_model *model)
     }
 }
 
+static bool same_rule(const struct moed_layer *a, const struct moed_layer *b)
+{
+    char rule_a[RULE_MAX], rule_b[RULE_MAX];
+
+    moed_router_describe(a, rule_a, sizeof(rule_a));
+    moed_router_describe(b, rule_b, sizeof(rule_b));
+    return a->index + 1 == b->index && strcmp(rule_a, rule_b) == 0;
+}
+
+/* The rule in words and as a formula, once for each run of layers that it holds for. */
+static void print_rules(const struct moed_model *model)
+{
+    for (uint32_t i = 0; i < model->n_layers;) {
+        const uint32_t first = i++;
+        char rule[RULE_MAX], range[32];
+
+        while (i < model->n_layers && same_rule(&model->layers[i - 1], &model->layers[i]))
+            i++;
+        moed_router_describe(&model->layers[first], rule, sizeof(rule));
+        format_range(&model->layers[first], &model->layers[i - 1], range, sizeof(range));
+        printf("router        layer%s %s: %s\n", first + 1 == i ? "" : "s", range, rule);
+    }
+}
+
 static uint64_t total_bytes(const struct moed_model *model)
 {
     uint64_t bytes = 0;
@@ -79,7 +112,7 @@ static uint64_t total_bytes(const struct moed_model *model)
 
 static void print_text(const struct moed_model *model)
 {
-    char rule[1024], bytes[16];
+    char bytes[16];
 
     printf("name          %s\n", model->name);
     printf("architecture  %s\n", model->arch);
@@ -91,8 +124,8 @@ static void print_text(const struct moed_model *model)
            model->n_moe_layers);
     printf("MoE weights   %s in %u layer%s\n", format_size(total_bytes(model), bytes),
            model->n_layers, model->n_layers == 1 ? "" : "s");
-    moed_router_describe(&model->layers[0], rule, sizeof(rule));
-    printf("router        %s\n\n", rule);
+    print_rules(model);
+    printf("\n");
     print_layers(model);
 }
 
@@ -111,15 +144,19 @@ static void print_json_weight(const char *name, const struct moed_weight *weight
 
 static void print_json_layer(const struct moed_layer *layer)
 {
-    char rule[1024];
+    char rule[RULE_MAX];
 
     printf(
         "{\"layer\":%u,\"hidden\":%u,\"experts\":%u,\"experts_used\":%u,\"expert_width\":%u,"
-        "\"shared_width\":%u,\"bytes\":%llu,\"router_rule\":",
+        "\"shared_width\":%u,\"chunk_width\":%u,\"bytes\":%llu,\"router_rule\":",
         layer->index, layer->hidden, layer->experts, layer->used, layer->routed.width,
-        layer->shared.width, (unsigned long long)layer->bytes);
+        layer->shared.width, layer->chunks.width, (unsigned long long)layer->bytes);
     moed_router_describe(layer, rule, sizeof(rule));
     json_string(stdout, rule);
+    if (layer->router.refuses_routing) {
+        printf(",\"refuses_routing\":");
+        json_string(stdout, layer->router.refuses_routing);
+    }
     print_json_weight("router", &layer->router_weight);
     print_json_weight("gate", &layer->routed.gate);
     print_json_weight("up", &layer->routed.up);
@@ -127,6 +164,9 @@ static void print_json_layer(const struct moed_layer *layer)
     print_json_weight("shared_gate", &layer->shared.gate);
     print_json_weight("shared_up", &layer->shared.up);
     print_json_weight("shared_down", &layer->shared.down);
+    print_json_weight("chunk_gate", &layer->chunks.gate);
+    print_json_weight("chunk_up", &layer->chunks.up);
+    print_json_weight("chunk_down", &layer->chunks.down);
     printf("}");
 }
 
@@ -159,7 +199,7 @@ static int run(const struct invocation *invocation, struct moed_error *err)
 {
     const struct inspect_arguments *arguments = invocation->arguments;
     struct moed_model *model;
-    int status = moed_model_open(invocation->operand, arguments->layers, &model, err);
+    int status = moed_model_open(invocation->operand, &arguments->model, &model, err);
 
     if (status != 0)
         return status;
@@ -174,7 +214,10 @@ static int run(const struct invocation *invocation, struct moed_error *err)
 #define AT(field) offsetof(struct inspect_arguments, field)
 
 static const struct option options[] = {
-    {"layers", OPTION_TEXT, AT(layers), "0-23,40", .help = "the blocks to show", .unset = "all"},
+    {"layers", OPTION_TEXT, AT(model.layers), "0-23,40", .help = "the blocks to show",
+     .unset = "all"},
+    {"arch-file", OPTION_TEXT, AT(model.arch_file), "FILE",
+     .help = "describes one more architecture, by its columns", .unset = "none"},
     {"json", OPTION_SWITCH, AT(json), NULL, .help = "one JSON object"},
 };
 

@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 uint32_t runner_hidden(const struct moed_model *model)
 {
@@ -31,6 +32,7 @@ int runner_open(struct runner *runner, const struct moed_model *model,
     int status;
 
     *runner = (struct runner){.model = model, .max_rows = options->max_rows};
+    moed_random_seed(&runner->random, 0);
     status = moed_backend_open(model, options, &runner->backend, err);
     if (status == 0)
         status = moed_workspace_create(runner->backend, &runner->workspace, err);
@@ -41,8 +43,9 @@ int runner_open(struct runner *runner, const struct moed_model *model,
         runner->ids = moed_calloc(slots, sizeof(*runner->ids));
         runner->weights = moed_calloc(slots, sizeof(*runner->weights));
         runner->not_finite = moed_calloc(rows, 1);
+        runner->flags = moed_calloc(rows, 1);
     }
-    if (runner->output && runner->ids && runner->weights && runner->not_finite)
+    if (runner->output && runner->ids && runner->weights && runner->not_finite && runner->flags)
         return 0;
     status =
         moed_fail(err, MOED_E_NO_MEMORY, "out of memory for a batch of %u rows", options->max_rows);
@@ -61,7 +64,26 @@ void runner_close(struct runner *runner)
     free(runner->ids);
     free(runner->weights);
     free(runner->not_finite);
+    free(runner->flags);
     *runner = (struct runner){0};
+}
+
+/* K different experts a row: a random walk of a random stride over them; weights that sum to
+ * about 1. */
+static void choose_at_random(struct runner *runner, const struct moed_layer *layer, uint32_t rows)
+{
+    for (uint32_t t = 0; t < rows; t++) {
+        const uint32_t first = moed_random_below(&runner->random, layer->experts);
+        const uint32_t stride =
+            1 + moed_random_below(&runner->random, layer->experts / layer->used);
+
+        for (uint32_t s = 0; s < layer->used; s++) {
+            const size_t at = (size_t)t * layer->used + s;
+
+            runner->ids[at] = (int32_t)((first + (uint64_t)s * stride) % layer->experts);
+            runner->weights[at] = (0.5F + moed_random_unit(&runner->random)) / (float)layer->used;
+        }
+    }
 }
 
 int runner_forward(struct runner *runner, const struct moed_layer *layer, const float *hidden,
@@ -75,8 +97,15 @@ int runner_forward(struct runner *runner, const struct moed_layer *layer, const 
         .ids = runner->ids,
         .weights = runner->weights,
         .not_finite = runner->not_finite,
+        .flags = runner->flags,
     };
-    int status = moed_forward(runner->workspace, layer->index, &batch, err);
+    const bool supply = layer->router.refuses_routing != NULL;
+    int status;
+
+    if (supply)
+        choose_at_random(runner, layer, rows);
+    memset(runner->flags, supply ? MOED_ROW_SUPPLIED : 0, rows);
+    status = moed_forward(runner->workspace, layer->index, &batch, err);
 
     for (uint32_t i = 0; status == 0 && i < rows; i++)
         if (runner->not_finite[i])

@@ -8,7 +8,8 @@
 struct serve_arguments {
     struct moed_server_options server;
     struct option_texts listen;
-    uint32_t load; /* 0 resident, 1 mmap */
+    uint32_t load;        /* 0 resident, 1 mmap */
+    uint32_t activations; /* 0 int8, 1 f32 */
     uint32_t log_level, log_format;
     bool print_config;
 };
@@ -21,12 +22,16 @@ static const struct option options[] = {
      .help = "where to listen, or unix:PATH; may be repeated"},
     {"layers", OPTION_TEXT, SERVER(layers), "0-23,40", .help = "the blocks to serve",
      .unset = "all"},
+    {"arch-file", OPTION_TEXT, SERVER(arch_file), "FILE",
+     .help = "describes one more architecture, by its columns", .unset = "none"},
     {"name", OPTION_TEXT, SERVER(name), "NAME", .help = "what the model is called",
      .unset = "the model's"},
-    {"backend", OPTION_TEXT, SERVER(backend), "NAME", .help = "auto, cpu, cuda or reference",
+    {"backend", OPTION_TEXT, SERVER(backend), "NAME", .help = "auto, cpu or reference",
      .unset = "auto"},
     {"isa", OPTION_TEXT, SERVER(isa), "NAME", .help = "instruction set of the cpu backend",
      .unset = "best found"},
+    {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
+     .help = "what quantised weights are multiplied with: f32 is exact and slower"},
     {"threads", OPTION_NUMBER, SERVER(threads), "N", .help = "threads of a worker",
      .unset = "physical cores"},
     {"workers", OPTION_NUMBER, SERVER(workers), "N", .help = "batches computed at the same time",
@@ -50,6 +55,8 @@ static const struct option options[] = {
      .help = "rows of one request", .min = 1},
     {"max-body-bytes", OPTION_BYTES, SERVER(max_body_bytes), "SIZE",
      .help = "bytes of one request"},
+    {"max-inflight-bytes", OPTION_BYTES, SERVER(max_inflight_bytes), "SIZE",
+     .help = "bytes of all requests that are received or computed"},
     {"body-timeout-ms", OPTION_NUMBER, SERVER(body_timeout_ms), "N",
      .help = "a slower body is answered 408", .min = 1},
     {"default-deadline-ms", OPTION_NUMBER, SERVER(default_deadline_ms), "N",
@@ -75,6 +82,7 @@ static void set_defaults(void *arguments)
     for (uint32_t i = 0; i < serve->server.n_listen; i++)
         serve->listen.at[serve->listen.n++] = serve->server.listen[i];
     serve->load = serve->server.map;
+    serve->activations = serve->server.f32_rows;
     serve->log_level = MOED_LOG_INFO;
     serve->log_format = MOED_LOG_TEXT;
 }
@@ -96,6 +104,7 @@ static int run(const struct invocation *invocation, struct moed_error *err)
         server->listen[i] = serve->listen.at[i];
     server->model_path = invocation->operand;
     server->map = serve->load == 1;
+    server->f32_rows = serve->activations == 1;
     server->progress = serve->log_format == MOED_LOG_TEXT && isatty(STDERR_FILENO);
     moed_log_configure((enum moed_log_level)serve->log_level,
                        (enum moed_log_format)serve->log_format);

@@ -1,7 +1,6 @@
 /* value: one option's value: text to a field of the arguments, and back. */
 #include "value.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +9,6 @@
 static int wrong(struct moed_error *err, const char *what, const char *expected, const char *found)
 {
     return moed_fail(err, MOED_E_USAGE, "%s: expected %s, found \"%s\"", what, expected, found);
-}
-
-/* Decimal digits alone: strtoull would take signs, spaces and wrap negative numbers. */
-static bool read_digits(const char *text, const char **end, uint64_t *out)
-{
-    char *stop;
-
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    *out = strtoull(text, &stop, 10);
-    *end = stop;
-    return errno == 0;
 }
 
 static bool read_bytes(const char *text, uint64_t *out)
@@ -34,10 +20,10 @@ static bool read_bytes(const char *text, uint64_t *out)
                  {"KiB", UINT64_C(1) << 10},
                  {"MiB", UINT64_C(1) << 20},
                  {"GiB", UINT64_C(1) << 30}};
-    const char *end;
+    const char *end = text;
     uint64_t number;
 
-    if (!read_digits(text, &end, &number))
+    if (!moed_read_u64(&end, &number))
         return false;
     while (*end == ' ')
         end++;
@@ -65,16 +51,15 @@ static int parse_number(const struct option *option, const char *text, uint32_t 
                         const char *what, struct moed_error *err)
 {
     char expected[64];
-    const char *end;
-    uint64_t number;
+    const char *end = text;
+    uint32_t number;
 
-    if (!read_digits(text, &end, &number) || *end != '\0' || number > UINT32_MAX ||
-        number < option->min) {
+    if (!moed_read_u32(&end, &number) || *end != '\0' || number < option->min) {
         snprintf(expected, sizeof(expected), "a whole number from %u to %u", option->min,
                  UINT32_MAX);
         return wrong(err, what, expected, text);
     }
-    *out = (uint32_t)number;
+    *out = number;
     return 0;
 }
 
@@ -154,7 +139,7 @@ static int parse_seconds(const char *text, double *out, const char *what, struct
 int value_parse(const struct option *option, void *field, const char *text, bool append,
                 const char *what, struct moed_error *err)
 {
-    const char *end;
+    const char *end = text;
 
     switch (option->kind) {
     case OPTION_SWITCH:
@@ -164,7 +149,7 @@ int value_parse(const struct option *option, void *field, const char *text, bool
     case OPTION_BYTES:
         return read_bytes(text, field) ? 0 : wrong(err, what, "bytes, like 4096 or 256MiB", text);
     case OPTION_SEED:
-        if (read_digits(text, &end, field) && *end == '\0')
+        if (moed_read_u64(&end, field) && *end == '\0')
             return 0;
         return wrong(err, what, "a whole number below 2^64", text);
     case OPTION_SECONDS:

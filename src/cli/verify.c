@@ -9,11 +9,14 @@
 #include "runner.h"
 #include "table.h"
 
+#define EXACT_TOLERANCE  1e-6 /* of sums in float32, the rows as they are */
 #define WEIGHT_TOLERANCE 1e-6 /* of router weights, which are float32 in both */
 
 struct verify_arguments {
-    const char *layers, *backend, *isa;
+    struct moed_model_options model;
+    const char *backend, *isa;
     uint32_t threads;
+    uint32_t activations; /* 0 int8, 1 f32 */
     uint32_t rows;
     uint64_t seed;
 };
@@ -41,7 +44,7 @@ static double type_tolerance(const struct moed_format *format)
     static const struct {
         const char *name;
         double tolerance;
-    } exact[] = {{"F32", 1e-6}, {"F16", 4e-4}, {"BF16", 3e-3}};
+    } exact[] = {{"F32", EXACT_TOLERANCE}, {"F16", 4e-4}, {"BF16", 3e-3}};
 
     for (size_t i = 0; i < MOED_ARRAY_LEN(exact); i++)
         if (strcmp(format->name, exact[i].name) == 0)
@@ -58,6 +61,14 @@ static double bank_tolerance(const struct moed_experts *experts)
         if (weights[i]->tensor)
             tolerance = fmax(tolerance, type_tolerance(weights[i]->format));
     return tolerance;
+}
+
+/* What the layer's types allow; with f32 rows nothing is rounded but the sums, as for F32. */
+static double layer_tolerance(const struct verify *verify, const struct moed_layer *layer)
+{
+    if (verify->arguments->activations == 1)
+        return EXACT_TOLERANCE;
+    return fmax(bank_tolerance(&layer->routed), bank_tolerance(&layer->shared));
 }
 
 static struct difference compare(const struct runner *a, const struct runner *b,
@@ -86,7 +97,7 @@ static int verify_layer(struct verify *verify, const struct moed_layer *layer,
                         struct moed_error *err)
 {
     const uint32_t rows = verify->arguments->rows;
-    const double tolerance = fmax(bank_tolerance(&layer->routed), bank_tolerance(&layer->shared));
+    const double tolerance = layer_tolerance(verify, layer);
     struct table *table = &verify->table;
     struct difference found;
     char types[64];
@@ -122,9 +133,10 @@ static int prepare(struct verify *verify, const char *path, struct moed_error *e
         .name = arguments->backend,
         .isa = arguments->isa,
         .threads = arguments->threads,
+        .f32_rows = arguments->activations == 1,
         .max_rows = arguments->rows,
     };
-    int status = moed_model_open(path, arguments->layers, &verify->model, err);
+    int status = moed_model_open(path, &arguments->model, &verify->model, err);
 
     if (status == 0)
         status = runner_open(&verify->reference, verify->model, &reference, err);
@@ -150,9 +162,9 @@ static int verify_layers(struct verify *verify, struct moed_error *err)
     const uint32_t layers = verify->model->n_layers;
     int status = 0;
 
-    printf("%s (%s, %u threads) against the float64 reference, %u random rows a layer\n",
-           moed_backend_name(backend), moed_backend_isa(backend), moed_backend_threads(backend),
-           verify->arguments->rows);
+    printf("%s (%s, %s rows, %u threads) against the float64 reference, %u random rows a layer\n",
+           moed_backend_name(backend), moed_backend_isa(backend), moed_backend_activations(backend),
+           moed_backend_threads(backend), verify->arguments->rows);
     table_begin(&verify->table, stdout, columns, MOED_ARRAY_LEN(columns));
     for (uint32_t i = 0; i < layers && status == 0; i++)
         status = verify_layer(verify, &verify->model->layers[i], err);
@@ -189,12 +201,17 @@ static void set_defaults(void *arguments)
 #define AT(field) offsetof(struct verify_arguments, field)
 
 static const struct option options[] = {
-    {"layers", OPTION_TEXT, AT(layers), "0-23,40", .help = "the blocks to verify", .unset = "all"},
+    {"layers", OPTION_TEXT, AT(model.layers), "0-23,40", .help = "the blocks to verify",
+     .unset = "all"},
+    {"arch-file", OPTION_TEXT, AT(model.arch_file), "FILE",
+     .help = "describes one more architecture, by its columns", .unset = "none"},
     {"rows", OPTION_NUMBER, AT(rows), "N", .help = "random rows a layer", .min = 1},
     {"backend", OPTION_TEXT, AT(backend), "NAME", .help = "what to hold to the reference",
      .unset = "auto"},
     {"isa", OPTION_TEXT, AT(isa), "NAME", .help = "instruction set of the cpu backend",
      .unset = "best found"},
+    {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
+     .help = "what quantised weights are multiplied with: f32 is exact and slower"},
     {"threads", OPTION_NUMBER, AT(threads), "N", .help = "threads of the team",
      .unset = "physical cores"},
     {"seed", OPTION_SEED, AT(seed), "N", .help = "seed of the random rows"},
@@ -206,8 +223,9 @@ const struct command verify_command = {
     .summary = "compare a backend with the float64 reference",
     .details =
         "Prints a line a layer: the relative L2 error of the output, what the layer's\n"
-        "types allow (1e-6 F32, 4e-4 F16, 3e-3 BF16, 1.25e-2 quantised), and whether the\n"
-        "same experts were chosen. Fails if any layer exceeds its limit.",
+        "types allow (1e-6 F32, 4e-4 F16, 3e-3 BF16, 1.25e-2 quantised; 1e-6 all with\n"
+        "--activations f32), and whether the same experts were chosen. Fails if any\n"
+        "layer exceeds its limit.",
     .examples =
         "  moed verify model.gguf\n"
         "  moed verify model.gguf --layers 0,47 --rows 64 --isa avx2\n",

@@ -15,11 +15,10 @@ _Static_assert(MOED_ARRAY_LEN(count_bounds) <= MAX_BOUNDS, "fits a histogram");
 
 struct moed_histogram *moed_histogram_create(enum family_kind kind)
 {
-    struct moed_histogram *histogram = moed_calloc(1, sizeof(*histogram));
+    struct moed_histogram *histogram = moed_calloc(1, sizeof *histogram);
 
-    if (histogram == NULL) {
+    if (histogram == NULL)
         return NULL;
-    }
     if (kind == FAMILY_SECONDS) {
         histogram->bounds = seconds_bounds;
         histogram->n_bounds = MOED_ARRAY_LEN(seconds_bounds);
@@ -45,12 +44,10 @@ void moed_histogram_observe(struct moed_histogram *histogram, double value)
     size_t bucket = 0;
 
     /* A NaN belongs in no bucket and would spoil the sum for good. */
-    if (histogram == NULL || isnan(value)) {
+    if (histogram == NULL || isnan(value))
         return;
-    }
-    while (bucket < histogram->n_bounds && value > histogram->bounds[bucket]) {
+    while (bucket < histogram->n_bounds && value > histogram->bounds[bucket])
         bucket++;
-    }
     atomic_fetch_add_explicit(&histogram->buckets[bucket], 1, memory_order_relaxed);
     moed_atomic_add(&histogram->sum, value);
 }

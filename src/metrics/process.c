@@ -26,11 +26,10 @@ static void write_cpu(FILE *out)
 {
     struct rusage usage;
 
-    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
         write_sample(out, "process_cpu_seconds_total", "counter",
                      "User and system CPU time spent in seconds.",
                      seconds(usage.ru_utime) + seconds(usage.ru_stime));
-    }
 }
 
 /* Seconds since 1970 at which the machine booted, or 0. */
@@ -40,14 +39,11 @@ static double boot_time(void)
     char line[512];
     double result = 0.0;
 
-    if (file == NULL) {
+    if (file == NULL)
         return 0.0;
-    }
-    while (result == 0.0 && fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, "btime ", 6) == 0) {
+    while (result == 0.0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "btime ", 6) == 0)
             result = strtod(line + 6, NULL);
-        }
-    }
     fclose(file);
     return result;
 }
@@ -64,19 +60,16 @@ static void write_stat(FILE *out)
     char *at;
     char *rest = NULL;
 
-    if (file == NULL) {
+    if (file == NULL)
         return;
-    }
-    at = fgets(line, sizeof(line), file) != NULL ? strrchr(line, ')') : NULL;
+    at = fgets(line, sizeof line, file) != NULL ? strrchr(line, ')') : NULL;
     fclose(file);
-    if (at == NULL) {
+    if (at == NULL)
         return;
-    }
     at = strtok_r(at + 1, " ", &rest);
     for (int field = STATE; field <= RSS; field++) {
-        if (at == NULL) {
+        if (at == NULL)
             return;
-        }
         fields[field] = strtod(at, NULL);
         at = strtok_r(NULL, " ", &rest);
     }
@@ -84,11 +77,10 @@ static void write_stat(FILE *out)
                  fields[RSS] * (double)sysconf(_SC_PAGESIZE));
     write_sample(out, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.",
                  fields[VSIZE]);
-    if (booted > 0.0) {
+    if (booted > 0.0)
         write_sample(out, "process_start_time_seconds", "gauge",
                      "Start time of the process since the Unix epoch in seconds.",
                      booted + fields[STARTTIME] / (double)sysconf(_SC_CLK_TCK));
-    }
 }
 
 static void write_fds(FILE *out)
@@ -98,18 +90,16 @@ static void write_fds(FILE *out)
     double open_fds = 0.0;
 
     if (directory != NULL) {
-        while (readdir(directory) != NULL) {
+        while (readdir(directory) != NULL)
             open_fds += 1.0;
-        }
         closedir(directory);
         /* ".", ".." and the directory itself were counted too. */
         write_sample(out, "process_open_fds", "gauge", "Number of open file descriptors.",
                      open_fds - 3.0);
     }
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         write_sample(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
                      limit.rlim_cur == RLIM_INFINITY ? HUGE_VAL : (double)limit.rlim_cur);
-    }
 }
 
 void moed_process_write(FILE *out)

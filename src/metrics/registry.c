@@ -7,11 +7,10 @@
 
 struct moed_metrics *moed_metrics_create(void)
 {
-    struct moed_metrics *metrics = moed_calloc(1, sizeof(*metrics));
+    struct moed_metrics *metrics = moed_calloc(1, sizeof *metrics);
 
-    if (metrics != NULL) {
+    if (metrics != NULL)
         pthread_mutex_init(&metrics->lock, NULL);
-    }
     return metrics;
 }
 
@@ -41,9 +40,8 @@ static void free_family(struct family *family)
 
 void moed_metrics_destroy(struct moed_metrics *metrics)
 {
-    if (metrics == NULL) {
+    if (metrics == NULL)
         return;
-    }
     for (struct family *family = metrics->first, *next; family != NULL; family = next) {
         next = family->next;
         free_family(family);
@@ -55,11 +53,10 @@ void moed_metrics_destroy(struct moed_metrics *metrics)
 static struct family *add_family(struct moed_metrics *metrics, enum family_kind kind,
                                  const char *name, const char *help)
 {
-    struct family *family = moed_calloc(1, sizeof(*family));
+    struct family *family = moed_calloc(1, sizeof *family);
 
-    if (family == NULL) {
+    if (family == NULL)
         return NULL;
-    }
     family->kind = kind;
     family->name = strdup(name);
     family->help = strdup(help);
@@ -67,11 +64,10 @@ static struct family *add_family(struct moed_metrics *metrics, enum family_kind 
         free_family(family);
         return NULL;
     }
-    if (metrics->last != NULL) {
+    if (metrics->last != NULL)
         metrics->last->next = family;
-    } else {
+    else
         metrics->first = family;
-    }
     metrics->last = family;
     return family;
 }
@@ -80,9 +76,8 @@ static struct family *find_family(struct moed_metrics *metrics, const char *name
 {
     struct family *family = metrics->first;
 
-    while (family != NULL && strcmp(family->name, name) != 0) {
+    while (family != NULL && strcmp(family->name, name) != 0)
         family = family->next;
-    }
     return family;
 }
 
@@ -98,15 +93,13 @@ static bool is_histogram(enum family_kind kind)
 
 static struct series *make_series(enum family_kind kind, const char *labels)
 {
-    struct series *series = moed_calloc(1, sizeof(*series));
+    struct series *series = moed_calloc(1, sizeof *series);
 
-    if (series == NULL) {
+    if (series == NULL)
         return NULL;
-    }
     series->labels = strdup(labels);
-    if (is_histogram(kind)) {
+    if (is_histogram(kind))
         series->histogram = moed_histogram_create(kind);
-    }
     if (series->labels == NULL || (is_histogram(kind) && series->histogram == NULL)) {
         free_series(series);
         return NULL;
@@ -121,19 +114,17 @@ static struct series *find_or_add_series(struct family *family, const char *labe
     struct series *series = make_series(family->kind, labels);
     struct series **node;
 
-    if (series == NULL) {
+    if (series == NULL)
         return NULL;
-    }
     node = tsearch(series, &family->by_labels, compare_labels);
     if (node == NULL || *node != series) {
         free_series(series);
         return node != NULL ? *node : NULL;
     }
-    if (family->last != NULL) {
+    if (family->last != NULL)
         family->last->next = series;
-    } else {
+    else
         family->first = series;
-    }
     family->last = series;
     return series;
 }
@@ -147,12 +138,10 @@ struct series *moed_metrics_series(struct moed_metrics *metrics, enum family_kin
 
     pthread_mutex_lock(&metrics->lock);
     family = find_family(metrics, name);
-    if (family == NULL) {
+    if (family == NULL)
         family = add_family(metrics, kind, name, help);
-    }
-    if (family != NULL && family->kind == kind) {
+    if (family != NULL && family->kind == kind)
         series = find_or_add_series(family, inside);
-    }
     pthread_mutex_unlock(&metrics->lock);
     return series;
 }
@@ -177,16 +166,14 @@ void moed_atomic_add(_Atomic double *sum, double amount)
 
 void moed_metric_add(struct moed_metric *cell, double amount)
 {
-    if (cell != NULL) {
+    if (cell != NULL)
         moed_atomic_add(&cell->value, amount);
-    }
 }
 
 void moed_metric_set(struct moed_metric *cell, double value)
 {
-    if (cell != NULL) {
+    if (cell != NULL)
         atomic_store_explicit(&cell->value, value, memory_order_relaxed);
-    }
 }
 
 double moed_metric_value(const struct moed_metric *cell)

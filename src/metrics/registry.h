@@ -26,24 +26,28 @@ enum family_kind { FAMILY_COUNTER, FAMILY_GAUGE, FAMILY_SECONDS, FAMILY_COUNTS }
 
 /* One line of output, or a histogram's lines. */
 struct series {
-    struct series *next; /* in order of creation */
-    char *labels;        /* "" without labels */
+    struct series *_Atomic next; /* in order of creation */
+    char *labels;                /* "" without labels */
     struct moed_metric cell;
     struct moed_histogram *histogram; /* NULL but in a family of histograms */
 };
 
 /* All series of a name. */
 struct family {
-    struct family *next;
+    struct family *_Atomic next;
     char *name, *help;
     enum family_kind kind;
-    struct series *first, *last;
+    struct series *_Atomic first;
+    struct series *last;
     void *by_labels; /* a tsearch tree of the same series */
 };
 
+/* Families and series are only ever added, whole and at the end, until the registry goes: so a
+ * reader needs no lock, however long it takes, and whoever adds one meanwhile does not wait. */
 struct moed_metrics {
-    pthread_mutex_t lock; /* over everything but the cells */
-    struct family *first, *last;
+    pthread_mutex_t lock; /* for adding */
+    struct family *_Atomic first;
+    struct family *last;
     struct {
         void (*collect)(void *context);
         void *context;

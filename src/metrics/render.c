@@ -13,21 +13,19 @@ void moed_number_write(FILE *out, double value)
     } else if (isinf(value)) {
         fputs(value > 0 ? "+Inf" : "-Inf", out);
     } else {
-        snprintf(text, sizeof(text), "%.15g", value);
-        if (strtod(text, NULL) != value) {
-            snprintf(text, sizeof(text), "%.17g", value);
-        }
+        snprintf(text, sizeof text, "%.15g", value);
+        if (strtod(text, NULL) != value)
+            snprintf(text, sizeof text, "%.17g", value);
         fputs(text, out);
     }
 }
 
 static void write_cell(FILE *out, const char *name, const struct series *series)
 {
-    if (*series->labels != '\0') {
+    if (*series->labels != '\0')
         fprintf(out, "%s{%s} ", name, series->labels);
-    } else {
+    else
         fprintf(out, "%s ", name);
-    }
     moed_number_write(out, moed_metric_value(&series->cell));
     fputc('\n', out);
 }
@@ -43,13 +41,11 @@ static void write_family(FILE *out, const struct family *family)
 
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
             types[family->kind]);
-    for (const struct series *series = family->first; series != NULL; series = series->next) {
-        if (series->histogram != NULL) {
+    for (const struct series *series = family->first; series != NULL; series = series->next)
+        if (series->histogram != NULL)
             moed_histogram_write(out, family->name, series);
-        } else {
+        else
             write_cell(out, family->name, series);
-        }
-    }
 }
 
 /* Without the lock held during the calls: a collector may look cells up. */
@@ -60,9 +56,8 @@ static void collect(struct moed_metrics *metrics)
     pthread_mutex_lock(&metrics->lock);
     n_collectors = metrics->n_collectors;
     pthread_mutex_unlock(&metrics->lock);
-    for (size_t i = 0; i < n_collectors; i++) {
+    for (size_t i = 0; i < n_collectors; i++)
         metrics->collectors[i].collect(metrics->collectors[i].context);
-    }
 }
 
 char *moed_metrics_render(struct moed_metrics *metrics, size_t *size)
@@ -71,15 +66,11 @@ char *moed_metrics_render(struct moed_metrics *metrics, size_t *size)
     FILE *out = open_memstream(&text, size);
     bool failed;
 
-    if (out == NULL) {
+    if (out == NULL)
         return NULL;
-    }
     collect(metrics);
-    pthread_mutex_lock(&metrics->lock);
-    for (const struct family *family = metrics->first; family != NULL; family = family->next) {
+    for (const struct family *family = metrics->first; family != NULL; family = family->next)
         write_family(out, family);
-    }
-    pthread_mutex_unlock(&metrics->lock);
     moed_process_write(out);
 
     failed = ferror(out) != 0;

@@ -20,8 +20,6 @@ static bool condition_holds(const struct model_keys *keys, const struct model_co
 
 static bool row_fits(const struct model_arch *row, const struct model_keys *keys)
 {
-    if (strcmp(row->name, keys->arch) != 0)
-        return false;
     for (size_t i = 0; i < MOED_ARRAY_LEN(row->when); i++) {
         if (row->when[i].key && !condition_holds(keys, &row->when[i]))
             return false;
@@ -29,19 +27,20 @@ static bool row_fits(const struct model_arch *row, const struct model_keys *keys
     return true;
 }
 
-const struct model_arch *model_arch_find(const struct moed_gguf *gguf, const char *name)
+const struct model_arch *model_arch_find(const struct moed_gguf *gguf, const char *arch,
+                                         const char *name)
 {
-    const struct model_keys keys = {gguf, name};
+    const struct model_keys keys = {gguf, arch};
     const struct model_arch *row;
 
     for (size_t i = 0; (row = model_arch_at(i)); i++) {
-        if (row_fits(row, &keys))
+        if (strcmp(row->name, name) == 0 && row_fits(row, &keys))
             return row;
     }
     return NULL;
 }
 
-/* The names that can be served, each once; variants of one name are neighbours. */
+/* The names of the table, each once; variants of one name are neighbours. */
 static void list_names(char *out, size_t size)
 {
     const struct model_arch *row;
@@ -50,7 +49,7 @@ static void list_names(char *out, size_t size)
 
     out[0] = '\0';
     for (size_t i = 0; (row = model_arch_at(i)) && used < size; i++) {
-        if (row->refuses || strcmp(row->name, last) == 0)
+        if (strcmp(row->name, last) == 0)
             continue;
         used += (size_t)snprintf(out + used, size - used, " %s", row->name);
         last = row->name;

@@ -17,7 +17,8 @@ enum model_field {
     MODEL_FIELD_SHARED_CLAMP,
     MODEL_FIELD_BETA,
     MODEL_FIELD_LAMBDA,
-    MODEL_FIELD_RESIDUAL_SCALE
+    MODEL_FIELD_RESIDUAL_SCALE,
+    MODEL_FIELD_CHUNK_SCALE
 };
 
 struct model_override {
@@ -25,6 +26,8 @@ struct model_override {
     const char *key; /* without "ARCH." */
     bool required;   /* the file must have it: there is no default */
 };
+
+#define MODEL_KEYS_MAX 8
 
 enum model_presence { MODEL_NEVER, MODEL_OPTIONAL, MODEL_REQUIRED };
 
@@ -45,12 +48,11 @@ struct model_condition {
 struct model_arch {
     const char *name;
     struct model_condition when[2]; /* all must hold; the first row that fits is taken */
-    const char *refuses;            /* why nothing of it can be served, or NULL */
 
     struct moed_router_rule router;
     struct moed_expert_rule experts; /* of the routed and of the shared expert alike */
     struct moed_block_rule block;
-    struct model_override keys[8];
+    struct model_override keys[MODEL_KEYS_MAX];
 
     const char *width_key;           /* holds F; NULL: expert_feed_forward_length */
     const char *shared_suffix;       /* of ffn_gate…, ffn_up…, ffn_down…; NULL: "_shexp" */
@@ -59,14 +61,16 @@ struct model_arch {
     float shared_ffn_scale;          /* block.ffn_scale with a shared expert; 0: 1 */
     bool shared_up_fused;            /* ffn_up_shexp holds gate and up, gate first */
     bool softmax_groups_by_max;      /* groups go by their maximum if score is softmax, unbiased */
+    bool chunks;                     /* may have a second bank, ffn_gate_chexps … */
     const char *norm;                /* tensor; NULL: "ffn_norm" */
     const char *post_norm[2];        /* tensors, the first that is present; NULL: none */
-    const char *refuses_tensor;      /* a block with this tensor cannot be served … */
-    const char *refuses_because;     /* … for this reason */
+    /* router.refuses_routing holds for blocks with this tensor; NULL: for all */
+    const char *refuses_routing_with;
 };
 
-/* The row for a file, or NULL. */
-const struct model_arch *model_arch_find(const struct moed_gguf *gguf, const char *name);
+/* The row called `name` that fits a file of architecture `arch`, or NULL. */
+const struct model_arch *model_arch_find(const struct moed_gguf *gguf, const char *arch,
+                                         const char *name);
 const struct model_arch *model_arch_at(size_t i); /* NULL past the end */
 
 /* Fails with MOED_E_UNSUPPORTED: what the table knows and what the file says of its router. */

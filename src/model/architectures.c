@@ -328,13 +328,14 @@ static const struct model_arch table[] = {
     },
     {
         .name = "deepseek4",
-        .router = {.score = MOED_SCORE_SQRT_SOFTPLUS},
+        .router = {.score = MOED_SCORE_SQRT_SOFTPLUS,
+                   .refuses_routing =
+                       "its experts are chosen by token id, which rows do not carry"},
         .select_bias = MODEL_OPTIONAL,
         .experts = {.clamp = MOED_CLAMP_PRE},
         .shared = MODEL_SHARED_SUM,
         .block = {.residual = MOED_RESIDUAL_CALLER, .refuses_residual = HYPER},
-        .refuses_tensor = "ffn_gate_tid2eid",
-        .refuses_because = "its experts are chosen by token id, which a request does not carry",
+        .refuses_routing_with = "ffn_gate_tid2eid",
         .keys = {{RENORM}, {SCALE}, {CLAMP_BOTH}, {CLAMP}, {SHARED_CLAMP}},
     },
     {
@@ -370,12 +371,38 @@ static const struct model_arch table[] = {
         .keys = {{GATING}, {RENORM}, {SCALE}},
     },
 
-    /* ---- not computable from one row of hidden state, or by this description ---- */
-    {.name = "smallthinker",
-     .refuses = "its router reads the layer's input before the norm, beside the normed row"},
-    {.name = "gemma4",
-     .refuses = "its router, experts and dense branch each read another norm of the row"},
-    {.name = "grovemoe", .refuses = "it has a second bank of experts (chexps) for groups"},
+    {
+        /* The reference gives both banks the row and a chunk its experts' weights; llama.cpp feeds
+         * the first bank's output to the second and takes the weights at the chunk's number. We
+         * follow the reference. */
+        .name = "grovemoe",
+        .router = {.select = MOED_SELECT_SIGMOID, .renorm = true},
+        .chunks = true,
+        .keys = {{MODEL_FIELD_CHUNK_SCALE, "expert_group_scale", true}},
+    },
+
+    /* ---- one row does not tell which experts: routing is the caller's ---- */
+    {
+        .name = "smallthinker",
+        .router = {.renorm = true,
+                   .refuses_routing = "its router reads the layer's input, the experts the normed "
+                                      "state after attention"},
+        .experts = {.activation = MOED_ACT_RELU},
+        .keys = {{GATING_NEEDED}},
+    },
+    {
+        /* Rows are normed by pre_ffw_norm_2, the sum is the one before post_ffw_norm_2: the dense
+         * branch beside it, and the norms that join the two, read the row before any norm. */
+        .name = "gemma4",
+        .router = {.renorm = true,
+                   .refuses_routing = "its router reads another norm of the state after attention "
+                                      "than the experts"},
+        .experts = {.activation = MOED_ACT_GELU},
+        .norm = "pre_ffw_norm_2",
+        .block = {.residual = MOED_RESIDUAL_CALLER,
+                  .refuses_residual = "a dense branch stands beside the experts, with norms of its "
+                                      "own: the sum is the caller's"},
+    },
 };
 
 const struct model_arch *model_arch_at(size_t i)

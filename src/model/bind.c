@@ -3,8 +3,6 @@
 
 #include "experts.h"
 
-#define MAX_EXPERTS 4096 /* as many as the router takes (src/moe) */
-
 int model_is_moe(const struct model_block *block, bool *out)
 {
     const bool router = model_find(block, "ffn_gate_inp", ".weight") != NULL;
@@ -23,15 +21,6 @@ int model_is_moe(const struct model_block *block, bool *out)
     return model_missing(block, "ffn_down_exps", ".weight", "the block has a router");
 }
 
-const char *model_refusal(const struct model_source *source, const struct model_block *block)
-{
-    const char *name = source->arch->refuses_tensor;
-
-    if (name && (model_find(block, name, ".weight") || model_find(block, name, "")))
-        return source->arch->refuses_because;
-    return NULL;
-}
-
 static int bind_router(const struct model_source *source, const struct model_block *block,
                        struct moed_layer *out)
 {
@@ -43,10 +32,10 @@ static int bind_router(const struct model_source *source, const struct model_blo
         return rc;
     out->hidden = (uint32_t)out->router_weight.cols;
     out->experts = (uint32_t)out->router_weight.rows;
-    if (out->experts > MAX_EXPERTS)
+    if (out->experts > MOED_MAX_EXPERTS)
         return moed_fail(block->err, MOED_E_UNSUPPORTED,
                          "tensor %s: found %u experts, expected at most %d", tensor->name,
-                         out->experts, MAX_EXPERTS);
+                         out->experts, MOED_MAX_EXPERTS);
     rc = model_key_u64(&source->keys, "expert_used_count", block->index, &used, block->err);
     if (rc == MOED_E_NOT_FOUND)
         return moed_fail(block->err, MOED_E_BAD_FILE,
@@ -160,6 +149,31 @@ static int bind_experts(const struct model_source *source, const struct model_bl
     return rc;
 }
 
+/* A second bank, whose size is a divisor of E: each of its experts serves a run of the first's. */
+static int bind_chunks(const struct model_arch *arch, const struct model_block *block,
+                       struct moed_layer *out)
+{
+    const struct moed_gguf_tensor *down = model_find(block, "ffn_down_chexps", ".weight");
+    struct model_bank bank = {.suffix = "_chexps", .width = out->hidden};
+
+    if (!model_bank_present(block, bank.suffix))
+        return 0;
+    if (!arch->chunks)
+        return moed_fail(block->err, MOED_E_UNSUPPORTED,
+                         "block %u has a second bank of experts (ffn_down_chexps), which the rule "
+                         "of architecture %s does not",
+                         block->index, arch->name);
+    if (!down)
+        return model_missing(block, "ffn_down_chexps", ".weight", "a bank of experts needs it");
+    bank.count = down->dims[2];
+    if (out->experts % bank.count != 0)
+        return moed_fail(block->err, MOED_E_BAD_FILE,
+                         "tensor %s: found %llu chunks, expected a divisor of the %u experts",
+                         down->name, (unsigned long long)bank.count, out->experts);
+    out->chunk_size = out->experts / (uint32_t)bank.count;
+    return model_bind_bank(block, &bank, &out->chunks);
+}
+
 static int bind_norms(const struct model_arch *arch, const struct model_block *block,
                       struct moed_layer *out)
 {
@@ -180,10 +194,14 @@ static int bind_norms(const struct model_arch *arch, const struct model_block *b
 }
 
 /* What follows from which tensors are there. */
-static void settle_rules(const struct model_arch *arch, struct moed_layer *out)
+static void settle_rules(const struct model_arch *arch, const struct model_block *in,
+                         struct moed_layer *out)
 {
     struct moed_block_rule *block = &out->block;
+    const char *with = arch->refuses_routing_with;
 
+    if (with && !model_find(in, with, ".weight") && !model_find(in, with, ""))
+        out->router.refuses_routing = NULL;
     if (arch->softmax_groups_by_max && out->router.score == MOED_SCORE_SOFTMAX &&
         !out->select_bias.tensor)
         out->router.group_score = MOED_GROUP_MAX;
@@ -212,12 +230,14 @@ int model_bind_layer(const struct model_source *source, const struct model_block
     if (rc == 0)
         rc = bind_experts(source, block, out);
     if (rc == 0)
+        rc = bind_chunks(source->arch, block, out);
+    if (rc == 0)
         rc = bind_norms(source->arch, block, out);
     if (rc == 0)
         rc = model_check_keys(source, block, out);
     if (rc != 0)
         return rc;
-    settle_rules(source->arch, out);
+    settle_rules(source->arch, block, out);
     out->bytes = model_layer_bytes(out);
     return 0;
 }

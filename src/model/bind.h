@@ -15,9 +15,6 @@ struct model_source {
  * experts, experts without a router. */
 int model_is_moe(const struct model_block *block, bool *out);
 
-/* Why this block cannot be served (the row's refuses_tensor), or NULL. */
-const char *model_refusal(const struct model_source *source, const struct model_block *block);
-
 /* Binds the block into `out`, which is zeroed first. */
 int model_bind_layer(const struct model_source *source, const struct model_block *block,
                      struct moed_layer *out);

@@ -46,7 +46,7 @@ static const struct score_names selections[] = {
     [MOED_SELECT_SIGMOID] = {"the logit's sigmoid", "sigmoid(l)"},
 };
 
-static void say_words(struct text *t, const struct moed_layer *layer)
+static void say_choice(struct text *t, const struct moed_layer *layer)
 {
     const struct moed_router_rule *r = &layer->router;
 
@@ -63,18 +63,32 @@ static void say_words(struct text *t, const struct moed_layer *layer)
         say(t, ", their weights divided by their sum");
     if (r->scale != 1.0F)
         say(t, ", times %g", (double)r->scale);
-    say(t, "; the weight multiplies the expert's %s.", r->weight_on_input ? "input" : "output");
+    say(t, "; ");
+}
+
+static void say_words(struct text *t, const struct moed_layer *layer)
+{
+    if (layer->router.refuses_routing)
+        say(t, "Requests choose among the %u experts: %s; ", layer->experts,
+            layer->router.refuses_routing);
+    else
+        say_choice(t, layer);
+    say(t, "the weight multiplies the expert's %s.",
+        layer->router.weight_on_input ? "input" : "output");
     if (layer->shared.width != 0)
         say(t, " A shared expert of width %u is added%s.", layer->shared.width,
             layer->shared_gate.tensor ? " behind its own sigmoid gate" : "");
+    if (layer->chunk_size != 0)
+        say(t, " Each %u neighbours share a chunk of width %u, which their weights, times %g, add.",
+            layer->chunk_size, layer->chunks.width, (double)layer->chunk_scale);
 }
 
-static void say_formula(struct text *t, const struct moed_layer *layer)
+static void say_weights(struct text *t, const struct moed_layer *layer)
 {
     const struct moed_router_rule *r = &layer->router;
     const bool chosen = r->weight_from == MOED_WEIGHT_SOFTMAX_CHOSEN;
 
-    say(t, " l = W x%s; s = %s; S = ", layer->router_bias.tensor ? " + b" : "",
+    say(t, "l = W x%s; s = %s; S = ", layer->router_bias.tensor ? " + b" : "",
         scores[r->score].function);
     say(t, "top%u(%s%s", layer->used, selections[r->select].function,
         layer->select_bias.tensor ? " + c" : "");
@@ -86,12 +100,22 @@ static void say_formula(struct text *t, const struct moed_layer *layer)
     say(t, chosen ? "softmax_S(s)_e" : "s_e");
     if (r->renorm)
         say(t, " / max(sum_S %s, %g)", chosen ? "softmax_S(s)" : "s", (double)r->renorm_floor);
-    say(t, "; y = ");
+    say(t, "; ");
+}
+
+static void say_formula(struct text *t, const struct moed_layer *layer)
+{
+    say(t, " ");
+    if (!layer->router.refuses_routing)
+        say_weights(t, layer);
+    say(t, "y = ");
     if (layer->block.ffn_scale != 1.0F)
         say(t, "%g (", (double)layer->block.ffn_scale);
-    say(t, r->weight_on_input ? "sum_S E_e(w_e x)" : "sum_S w_e E_e(x)");
+    say(t, layer->router.weight_on_input ? "sum_S E_e(w_e x)" : "sum_S w_e E_e(x)");
     if (layer->shared.width != 0)
         say(t, layer->shared_gate.tensor ? " + sigmoid(g x) E_shared(x)" : " + E_shared(x)");
+    if (layer->chunk_size != 0)
+        say(t, " + %g sum_S w_e C_(e div %u)(x)", (double)layer->chunk_scale, layer->chunk_size);
     say(t, layer->block.ffn_scale != 1.0F ? ")" : "");
 }
 

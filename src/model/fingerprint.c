@@ -48,6 +48,10 @@ static void add_rules(struct moed_sha256 *s, const struct moed_layer *layer)
     add_experts(s, "shared", &layer->shared);
     add(s, "block %d %a %d %a %a\n", (int)b->norm, (double)b->norm_eps, (int)b->residual,
         (double)b->residual_scale, (double)b->ffn_scale);
+    if (layer->chunk_size != 0) {
+        add_experts(s, "chunks", &layer->chunks);
+        add(s, "chunk %u %a\n", layer->chunk_size, (double)layer->chunk_scale);
+    }
 }
 
 static int add_bytes(struct moed_sha256 *s, const struct moed_model *model,

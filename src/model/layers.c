@@ -1,32 +1,15 @@
 /* layers: selection = range *("," range); range = number ["-" number]. */
 #include "layers.h"
 
-static bool read_number(const char **at, uint32_t *out)
-{
-    const char *p = *at;
-    uint32_t value = 0;
-
-    while (*p >= '0' && *p <= '9') {
-        if (value > (UINT32_MAX - 9) / 10)
-            return false;
-        value = value * 10 + (uint32_t)(*p++ - '0');
-    }
-    if (p == *at)
-        return false;
-    *at = p;
-    *out = value;
-    return true;
-}
-
 static bool read_range(const char **at, uint32_t *first, uint32_t *last)
 {
-    if (!read_number(at, first))
+    if (!moed_read_u32(at, first))
         return false;
     *last = *first;
     if (**at != '-')
         return true;
     (*at)++;
-    return read_number(at, last) && *first <= *last;
+    return moed_read_u32(at, last) && *first <= *last;
 }
 
 int model_select_layers(const char *text, uint32_t block_count, bool *chosen,

@@ -1,6 +1,7 @@
 /* model: opens a file, finds its MoE layers and binds those that are to be served. */
 #include "bind.h"
 #include "layers.h"
+#include "side.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 struct open_model {
     struct moed_model model; /* first: a moed_model is one of these */
     struct model_source source;
+    struct model_side side; /* of --arch-file; the source's row may be in it */
     char *name;
     uint32_t *moe_layers;
 };
@@ -40,7 +42,27 @@ static int read_name(struct open_model *m, const char *path, struct moed_error *
     return m->name ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for the model's name");
 }
 
-static int read_arch(struct open_model *m, struct moed_error *err)
+/* The row of the file's architecture: the side file's if that is its name, else the table's. */
+static int find_row(struct open_model *m, const char *arch_file, struct moed_error *err)
+{
+    const char *name = m->model.arch;
+    int rc = arch_file ? model_side_read(arch_file, m->model.gguf, name, &m->side, err) : 0;
+
+    if (rc != 0)
+        return rc;
+    if (arch_file && strcmp(m->side.row.name, name) == 0)
+        m->source.arch = &m->side.row;
+    else
+        m->source.arch = model_arch_find(m->model.gguf, name, name);
+    if (m->source.arch)
+        return 0;
+    rc = model_arch_unknown(m->model.gguf, name, err);
+    if (arch_file)
+        moed_error_prefix(err, "%s describes architecture \"%s\"", arch_file, m->side.row.name);
+    return rc;
+}
+
+static int read_arch(struct open_model *m, const char *arch_file, struct moed_error *err)
 {
     const char *name;
     uint64_t blocks;
@@ -52,12 +74,9 @@ static int read_arch(struct open_model *m, struct moed_error *err)
         return rc;
     m->model.arch = name;
     m->source.keys = (struct model_keys){m->model.gguf, name};
-    m->source.arch = model_arch_find(m->model.gguf, name);
-    if (!m->source.arch)
-        return model_arch_unknown(m->model.gguf, name, err);
-    if (m->source.arch->refuses)
-        return moed_fail(err, MOED_E_UNSUPPORTED, "architecture %s cannot be served: %s", name,
-                         m->source.arch->refuses);
+    rc = find_row(m, arch_file, err);
+    if (rc != 0)
+        return rc;
     rc = model_key_u64(&m->source.keys, "block_count", 0, &blocks, err);
     if (rc == MOED_E_NOT_FOUND)
         return moed_fail(err, MOED_E_BAD_FILE, "key %s.block_count is missing", name);
@@ -111,35 +130,25 @@ static int find_moe_layers(struct open_model *m, struct moed_error *err)
     return 0;
 }
 
-/* All MoE layers that can be served, or those asked for, each of which must be one. */
+/* All MoE layers, or those asked for, each of which must be one. */
 static int choose_layers(const struct open_model *m, const char *layers, bool *chosen,
                          struct moed_error *err)
 {
     const struct moed_model *model = &m->model;
-    const char *refusal = NULL;
-    uint32_t n = 0;
     int rc = layers ? model_select_layers(layers, model->block_count, chosen, err) : 0;
 
     for (uint32_t i = 0; rc == 0 && i < model->block_count; i++) {
-        const struct model_block block = {model->gguf, i, err};
         const bool is_moe = moed_model_has_moe_layer(model, i);
-        const char *reason = is_moe ? model_refusal(&m->source, &block) : NULL;
 
-        refusal = reason ? reason : refusal;
         if (!layers)
-            chosen[i] = is_moe && !reason;
+            chosen[i] = is_moe;
         else if (chosen[i] && !is_moe)
             rc =
                 moed_fail(err, MOED_E_USAGE,
                           "layers \"%.60s\": block %u is no MoE layer; those are %u, from %u to %u",
                           layers, i, model->n_moe_layers, model->moe_layers[0],
                           model->moe_layers[model->n_moe_layers - 1]);
-        else if (chosen[i] && reason)
-            rc = moed_fail(err, MOED_E_UNSUPPORTED, "block %u cannot be served: %s", i, reason);
-        n += chosen[i];
     }
-    if (rc == 0 && n == 0)
-        rc = moed_fail(err, MOED_E_UNSUPPORTED, "no block can be served: %s", refusal);
     return rc;
 }
 
@@ -174,9 +183,10 @@ static void name_file(const char *path, struct moed_error *err)
         moed_error_prefix(err, "%s", path);
 }
 
-int moed_model_open(const char *path, const char *layers, struct moed_model **out,
-                    struct moed_error *err)
+int moed_model_open(const char *path, const struct moed_model_options *options,
+                    struct moed_model **out, struct moed_error *err)
 {
+    const struct moed_model_options o = options ? *options : (struct moed_model_options){0};
     bool chosen[MAX_BLOCKS] = {false};
     struct open_model *m = calloc(1, sizeof(*m));
     int rc;
@@ -188,13 +198,13 @@ int moed_model_open(const char *path, const char *layers, struct moed_model **ou
         goto fail;
     rc = read_name(m, path, err);
     if (rc == 0)
-        rc = read_arch(m, err);
+        rc = read_arch(m, o.arch_file, err);
     if (rc == 0)
         rc = check_blocks(m, err);
     if (rc == 0)
         rc = find_moe_layers(m, err);
     if (rc == 0)
-        rc = choose_layers(m, layers, chosen, err);
+        rc = choose_layers(m, o.layers, chosen, err);
     if (rc == 0)
         rc = bind_layers(m, chosen, err);
     if (rc != 0) {
@@ -215,6 +225,7 @@ void moed_model_close(struct moed_model *model)
     if (!m)
         return;
     moed_gguf_close(m->model.gguf);
+    model_side_free(&m->side);
     free(m->model.layers);
     free(m->moe_layers);
     free(m->name);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define RENORM_FLOOR 6.103515625e-5F /* llama.cpp's: the smallest normal f16 */
-#define MAX_GROUPS   256             /* as many as the router takes (src/moe) */
 #define CLAMP_FLOOR  1e-6            /* a smaller limit means none, as in llama.cpp */
 
 /* expert_gating_func; 0, "none", leaves the row's own. */
@@ -49,6 +48,9 @@ static void apply_number(enum model_field field, float value, struct moed_layer 
         break;
     case MODEL_FIELD_RESIDUAL_SCALE:
         out->block.residual_scale = value;
+        break;
+    case MODEL_FIELD_CHUNK_SCALE:
+        out->chunk_scale = value;
         break;
     default: /* read elsewhere, being no numbers */
         break;
@@ -99,7 +101,7 @@ static int read_groups(const struct model_source *source, const struct model_blo
                            block->err);
     if (rc != 0 && rc != MOED_E_NOT_FOUND)
         return rc;
-    if (groups > 1 && (used < 1 || used > groups || groups > MAX_GROUPS))
+    if (groups > 1 && (used < 1 || used > groups || groups > MOED_MAX_GROUPS))
         return moed_fail(block->err, MOED_E_BAD_FILE,
                          "key %s.expert_group_used_count: found %llu, expected 1 to "
                          "expert_group_count, %llu",
@@ -154,7 +156,7 @@ int model_read_rules(const struct model_source *source, const struct model_block
 
     out->router = arch->router;
     out->router.renorm_floor = RENORM_FLOOR;
-    out->routed.rule = out->shared.rule = arch->experts;
+    out->routed.rule = out->shared.rule = out->chunks.rule = arch->experts;
     out->block = arch->block;
     for (size_t i = 0; rc == 0 && i < MOED_ARRAY_LEN(arch->keys); i++)
         rc = apply_override(source, block, &arch->keys[i], out);
@@ -165,8 +167,10 @@ int model_read_rules(const struct model_source *source, const struct model_block
     out->router.scale = scale_or_one(out->router.scale);
     out->block.residual_scale = scale_or_one(out->block.residual_scale);
     out->block.ffn_scale = scale_or_one(out->block.ffn_scale);
+    out->chunk_scale = scale_or_one(out->chunk_scale);
     drop_idle_clamp(&out->routed.rule);
     drop_idle_clamp(&out->shared.rule);
+    drop_idle_clamp(&out->chunks.rule);
     return rc;
 }
 
@@ -205,12 +209,66 @@ static int check_groups(const struct model_block *block, const struct moed_layer
     return 0;
 }
 
+/* Blocks below leading_dense_block_count are dense. */
+static int check_lead(const struct model_source *source, const struct model_block *block)
+{
+    uint64_t lead;
+    int rc =
+        model_key_u64(&source->keys, "leading_dense_block_count", block->index, &lead, block->err);
+
+    if (rc == MOED_E_NOT_FOUND || (rc == 0 && block->index >= lead))
+        return 0;
+    if (rc != 0)
+        return rc;
+    return moed_fail(block->err, MOED_E_BAD_FILE,
+                     "key %s.leading_dense_block_count is %llu, but the file has tensor "
+                     "blk.%u.ffn_down_exps.weight",
+                     source->keys.arch, (unsigned long long)lead, block->index);
+}
+
+static int check_chunks(const struct model_source *source, const struct model_block *block,
+                        const struct moed_layer *layer)
+{
+    int rc =
+        check_key(source, block, "experts_per_group", layer->chunk_size, "ffn_down_chexps.weight");
+
+    if (rc == 0)
+        rc = check_key(source, block, "expert_chunk_feed_forward_length", layer->chunks.width,
+                       "ffn_down_chexps.weight");
+    return rc;
+}
+
+/* expert_shared_feed_forward_length is the width of all shared experts together or of each,
+ * expert_shared_count says whether there are any. */
+static int check_shared(const struct model_source *source, const struct model_block *block,
+                        const struct moed_layer *layer)
+{
+    uint64_t count = 0, width = 0;
+    int rc = model_key_u64(&source->keys, "expert_shared_count", block->index, &count, block->err);
+
+    if (rc != 0 && rc != MOED_E_NOT_FOUND)
+        return rc;
+    if (count != 0 && layer->shared.width == 0)
+        return moed_fail(block->err, MOED_E_BAD_FILE,
+                         "key %s.expert_shared_count is %llu, but tensor blk.%u.ffn_down_shexp."
+                         "weight is missing",
+                         source->keys.arch, (unsigned long long)count, block->index);
+    rc = model_key_u64(&source->keys, "expert_shared_feed_forward_length", block->index, &width,
+                       block->err);
+    if (rc == MOED_E_NOT_FOUND || layer->shared.width == 0)
+        return 0;
+    if (rc == 0 && count > 1 && width * count == layer->shared.width)
+        return 0;
+    return rc != 0 ? rc
+                   : check_key(source, block, "expert_shared_feed_forward_length",
+                               layer->shared.width, "ffn_down_shexp.weight");
+}
+
 int model_check_keys(const struct model_source *source, const struct model_block *block,
                      const struct moed_layer *layer)
 {
     const struct model_arch *arch = source->arch;
     const char *width_key = arch->width_key ? arch->width_key : "expert_feed_forward_length";
-    uint64_t shared = 0;
     int rc = check_key(source, block, "embedding_length", layer->hidden, "ffn_gate_inp.weight");
 
     if (rc == 0)
@@ -219,13 +277,11 @@ int model_check_keys(const struct model_source *source, const struct model_block
         rc = check_key(source, block, width_key, layer->routed.width, "ffn_down_exps.weight");
     if (rc == 0)
         rc = check_groups(block, layer);
-    if (rc != 0 || layer->shared.width != 0 || arch->shared == MODEL_SHARED_NONE)
-        return rc;
-    rc = model_key_u64(&source->keys, "expert_shared_count", block->index, &shared, block->err);
-    if (rc == 0 && shared != 0)
-        return moed_fail(block->err, MOED_E_BAD_FILE,
-                         "key %s.expert_shared_count is %llu, but tensor blk.%u.ffn_down_shexp."
-                         "weight is missing",
-                         source->keys.arch, (unsigned long long)shared, block->index);
-    return rc == MOED_E_NOT_FOUND ? 0 : rc;
+    if (rc == 0)
+        rc = check_lead(source, block);
+    if (rc == 0 && layer->chunk_size != 0)
+        rc = check_chunks(source, block, layer);
+    if (rc == 0 && arch->shared != MODEL_SHARED_NONE)
+        rc = check_shared(source, block, layer);
+    return rc;
 }

@@ -21,6 +21,11 @@ static const struct model_role roles[] = {
     ROLE(latent_down),       ROLE(latent_up),
     ROLE(latent_norm),       ROLE(norm),
     ROLE(norm_bias),         ROLE(post_norm),
+    ROLE(chunks.gate),       ROLE(chunks.up),
+    ROLE(chunks.down),       ROLE(chunks.gate_bias),
+    ROLE(chunks.up_bias),    ROLE(chunks.down_bias),
+    ROLE(chunks.gate_scale), ROLE(chunks.up_scale),
+    ROLE(chunks.down_scale),
 };
 
 const struct model_role *model_role_at(size_t i)

@@ -7,9 +7,11 @@
 
 int moed_plan_init(struct moed_plan *plan, uint32_t experts, uint32_t max_entries)
 {
-    *plan = (struct moed_plan){.experts = experts + 1, .capacity = max_entries};
-    plan->active = moed_calloc(plan->experts, sizeof *plan->active);
-    plan->begin = moed_calloc((uint64_t)plan->experts + 1, sizeof *plan->begin);
+    const uint64_t most = 2 * (uint64_t)experts + 1; /* a chunk for each, and the shared one */
+
+    *plan = (struct moed_plan){.capacity = max_entries};
+    plan->active = moed_calloc(most, sizeof *plan->active);
+    plan->begin = moed_calloc(most + 1, sizeof *plan->begin);
     plan->row = moed_calloc(max_entries, sizeof *plan->row);
     plan->weight = moed_calloc(max_entries, sizeof *plan->weight);
     if (plan->active && plan->begin && plan->row && plan->weight)
@@ -27,19 +29,45 @@ void moed_plan_fini(struct moed_plan *plan)
     *plan = (struct moed_plan){0};
 }
 
-/* Calls `entry` once for every (row, expert) of the input, rows ascending. */
-static void for_each_entry(struct moed_plan *plan, const struct moed_plan_input *in,
-                           void (*entry)(struct moed_plan *, uint32_t expert, uint32_t row,
-                                         float w))
+/* The weight of the chunk of a row's slot s: of all experts of the row that share it, told at the
+ * first of them; false at the others. */
+static bool chunk_weight(const struct moed_plan_input *in, size_t at, uint32_t s, float *weight)
 {
+    const uint32_t chunk = (uint32_t)in->ids[at + s] / in->chunk_size;
+
+    *weight = 0.0F;
+    for (uint32_t o = 0; o < in->slots; o++) {
+        if (in->ids[at + o] < 0 || (uint32_t)in->ids[at + o] / in->chunk_size != chunk)
+            continue;
+        if (o < s)
+            return false;
+        *weight += in->weights[at + o];
+    }
+    return true;
+}
+
+typedef void take_entry(struct moed_plan *plan, uint32_t expert, uint32_t row, float weight);
+
+/* Calls `entry` once for every (row, planned expert) of the input, rows ascending. */
+static void for_each_entry(struct moed_plan *plan, const struct moed_plan_input *in,
+                           take_entry *entry)
+{
+    float chunk;
+
     for (uint32_t t = 0; t < in->rows; t++) {
         const size_t at = (size_t)t * in->slots;
 
-        for (uint32_t s = 0; s < in->slots && !(in->skip && in->skip[t]); s++)
-            if (in->ids[at + s] >= 0)
-                entry(plan, (uint32_t)in->ids[at + s], t, in->weights[at + s]);
+        for (uint32_t s = 0; s < in->slots && !(in->skip && in->skip[t]); s++) {
+            const uint32_t e = (uint32_t)in->ids[at + s];
+
+            if (in->ids[at + s] < 0)
+                continue;
+            entry(plan, e, t, in->weights[at + s]);
+            if (in->chunk_size > 0 && chunk_weight(in, at, s, &chunk))
+                entry(plan, in->experts + 1 + e / in->chunk_size, t, chunk);
+        }
         if (in->shared && in->shared[t])
-            entry(plan, plan->experts - 1, t, 1.0F);
+            entry(plan, in->experts, t, 1.0F);
     }
 }
 
@@ -88,16 +116,19 @@ static void sort_active(struct moed_plan *plan)
 
 void moed_plan_build(struct moed_plan *plan, const struct moed_plan_input *input)
 {
-    memset(plan->begin, 0, ((size_t)plan->experts + 1) * sizeof *plan->begin);
+    plan->planned = input->experts + 1;
+    if (input->chunk_size > 0)
+        plan->planned += input->experts / input->chunk_size;
+    memset(plan->begin, 0, ((size_t)plan->planned + 1) * sizeof *plan->begin);
     for_each_entry(plan, input, count_entry);
     plan->n_active = 0;
-    for (uint32_t e = 0; e < plan->experts; e++) {
+    for (uint32_t e = 0; e < plan->planned; e++) {
         if (plan->begin[e + 1] > 0)
             plan->active[plan->n_active++] = e;
         plan->begin[e + 1] += plan->begin[e];
     }
     for_each_entry(plan, input, place_entry);
-    memmove(plan->begin + 1, plan->begin, plan->experts * sizeof *plan->begin);
+    memmove(plan->begin + 1, plan->begin, plan->planned * sizeof *plan->begin);
     plan->begin[0] = 0;
     sort_active(plan);
 }

@@ -75,10 +75,10 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
     size_t i;
 
     (void)kind;
-    if (strncasecmp(name, prefix, sizeof(prefix) - 1) != 0)
+    if (strncasecmp(name, prefix, sizeof prefix - 1) != 0)
         return MHD_YES;
-    name += sizeof(prefix) - 1;
-    for (i = 0; name[i] != '\0' && i + 1 < sizeof(param); i++)
+    name += sizeof prefix - 1;
+    for (i = 0; name[i] != '\0' && i + 1 < sizeof param; i++)
         param[i] = name[i] == '-' ? '_' : (char)tolower((unsigned char)name[i]);
     param[i] = '\0';
     return read_param(context, param, value);

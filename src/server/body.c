@@ -1,23 +1,32 @@
-/* body.c: collects a body within --max-body-bytes, into a buffer that raw rows are computed from
- * directly, and answers where libmicrohttpd cannot. */
+/* body.c: collects a body within --max-body-bytes, and all of them within --max-inflight-bytes,
+ * into a buffer that raw rows are computed from directly; answers where libmicrohttpd cannot. */
 #include "body.h"
 
 #include "request.h"
 #include "routes.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 
-enum { FIRST_CAPACITY = 1 << 20 }; /* a longer declared length has to be proved by sending */
+/* A longer declared length than the second has to be proved by sending. */
+enum { FIRST_CAPACITY = 64 << 10, DECLARED_CAPACITY = 1 << 20 };
 
-void body_fini(struct body *body)
+void body_drop(struct body *body)
 {
     free(body->data);
     body->data = NULL;
+}
+
+void body_fini(struct request *request)
+{
+    struct body *body = &request->body;
+
+    body_drop(body);
+    request->server->body_bytes -= body->capacity;
+    body->size = body->capacity = 0;
 }
 
 void body_begin(struct request *request)
@@ -36,6 +45,24 @@ void body_begin(struct request *request)
         body->declared = UINT64_MAX;
 }
 
+/* Whether all bodies together may have `more` bytes. */
+static int check_inflight(const struct server *server, uint64_t more, struct moed_error *err)
+{
+    uint64_t limit = server->options->max_inflight_bytes;
+
+    if (more > limit)
+        return moed_fail(err, MOED_E_TOO_LARGE,
+                         "a body of %llu bytes, the limit of all together is %llu",
+                         (unsigned long long)more, (unsigned long long)limit);
+    if (server->body_bytes > limit - more)
+        return moed_fail(err, MOED_E_QUEUE_FULL,
+                         "bodies of %llu bytes are in flight and %llu more were asked for, the "
+                         "limit is %llu",
+                         (unsigned long long)server->body_bytes, (unsigned long long)more,
+                         (unsigned long long)limit);
+    return 0;
+}
+
 int body_check(const struct request *request, struct moed_error *err)
 {
     const struct body *body = &request->body;
@@ -48,25 +75,39 @@ int body_check(const struct request *request, struct moed_error *err)
         return moed_fail(err, MOED_E_TOO_LARGE,
                          "Content-Length: found %llu bytes, the limit is %llu",
                          (unsigned long long)body->declared, (unsigned long long)limit);
-    return 0;
+    return check_inflight(request->server, body->declared, err);
 }
 
-/* Doubles, up to the declared length; realloc moves pages and not bytes once it is large. */
-static int grow(struct body *body, size_t need)
+/* Doubled, up to the declared length (which need not be true: an unknown Transfer-Encoding beats
+ * it); realloc moves pages and not bytes once it is large. */
+static size_t larger_capacity(const struct body *body, size_t need)
 {
-    size_t capacity = body->capacity;
-    char *data;
+    size_t capacity = body->capacity > 0 ? body->capacity : FIRST_CAPACITY;
 
-    if (capacity == 0)
-        capacity = body->has_length && body->declared < FIRST_CAPACITY ? (size_t)body->declared
-                                                                       : FIRST_CAPACITY / 16;
     while (capacity < need)
         capacity *= 2;
+    if (body->has_length && need <= body->declared &&
+        (capacity > body->declared || body->declared <= DECLARED_CAPACITY))
+        capacity = (size_t)body->declared;
+    return capacity;
+}
+
+static int grow(struct request *request, size_t need, struct moed_error *err)
+{
+    struct body *body = &request->body;
+    size_t capacity = larger_capacity(body, need);
+    size_t more = capacity - body->capacity;
+    int rc = check_inflight(request->server, more, err);
+    char *data;
+
+    if (rc != 0)
+        return rc;
     data = realloc(body->data, capacity);
     if (data == NULL)
-        return MOED_E_NO_MEMORY;
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a body of %zu bytes", capacity);
     body->data = data;
     body->capacity = capacity;
+    request->server->body_bytes += more;
     return 0;
 }
 
@@ -74,17 +115,16 @@ int body_append(struct request *request, const char *data, size_t size, struct m
 {
     struct body *body = &request->body;
     uint64_t limit = request->server->options->max_body_bytes;
+    int rc = 0;
 
-    body->seen += size;
-    if (body->seen > limit)
+    if (body->size + size > limit)
         return moed_fail(err, MOED_E_TOO_LARGE,
                          "the body has more than %llu bytes, which is the limit",
                          (unsigned long long)limit);
-    if (request->fault.code != 0)
-        return 0;
-    if (body->size + size > body->capacity && grow(body, body->size + size) != 0)
-        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a body of %zu bytes",
-                         body->size + size);
+    if (body->size + size > body->capacity)
+        rc = grow(request, body->size + size, err);
+    if (rc != 0)
+        return rc;
     memcpy(body->data + body->size, data, size);
     body->size += size;
     return 0;
@@ -96,32 +136,17 @@ int body_append(struct request *request, const char *data, size_t size, struct m
  * closed over unread bytes would be reset, and the answer lost with it. */
 void body_cut(struct request *request, int code, const char *detail)
 {
-    const struct moed_error_info *info = moed_error_info(code);
     size_t size;
-    char *problem = moed_wire_print_problem(code, detail, request->id, &size);
-    char retry[32] = "";
-    char *text = NULL;
-    int length;
+    char *text;
 
-    if (reply_retry_after(code) > 0)
-        snprintf(retry, sizeof(retry), "Retry-After: %d\r\n", reply_retry_after(code));
-    length = asprintf(&text,
-                      "HTTP/1.1 %d %s\r\nConnection: close\r\n%sContent-Type: "
-                      "application/problem+json\r\nContent-Length: %zu\r\n"
-                      "X-Request-Id: %s\r\n\r\n%.*s",
-                      info->http, info->title, retry, size, request->id, (int)size,
-                      problem != NULL ? problem : "");
-    free(problem);
-    if (request->fault.code == 0)
-        request_rejected(request, code);
+    body_fini(request);
+    reply_problem(request, code, detail);
     request->stage = REQUEST_CUT;
     request->cut_ns = moed_now_ns();
-    request->reply.status = (unsigned)info->http;
-    request->reply.code = code;
-    body_fini(&request->body);
-    if (length < 0)
-        return;
-    if (send(request->client->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) == length)
+    text = reply_print(request, &size);
+    if (text == NULL)
+        return; /* the linger time closes it, unanswered */
+    if (send(request->client->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size)
         shutdown(request->client->fd, SHUT_WR);
     free(text);
 }

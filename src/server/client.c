@@ -11,12 +11,13 @@ struct client *client_open(struct port *port, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct client *client = moed_calloc(1, sizeof(*client));
+    struct client *client = moed_calloc(1, sizeof *client);
     struct server *server = port->server;
 
     if (client == NULL)
         return NULL;
     client->fd = info != NULL ? info->connect_fd : -1;
+    client->waiting_ns = moed_now_ns();
     client->next = server->clients;
     if (client->next != NULL)
         client->next->previous = client;
@@ -38,6 +39,18 @@ void client_close(struct port *port, struct client *client)
         client->next->previous = client->previous;
     observe_connection(&port->server->observe, false);
     free(client);
+}
+
+void client_begins_request(struct client *client, struct request *request)
+{
+    client->request = request;
+    client->asked = true;
+}
+
+void client_ends_request(struct client *client)
+{
+    client->request = NULL;
+    client->waiting_ns = moed_now_ns();
 }
 
 bool client_has_left(const struct client *client)

@@ -4,6 +4,7 @@
 
 #include <microhttpd.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct port;
 struct request;
@@ -12,11 +13,15 @@ struct client {
     struct client *next, *previous; /* among the open ones */
     struct request *request;        /* the one being served; NULL between two */
     int fd;                         /* libmicrohttpd's */
+    bool asked;                     /* it has sent the headers of a request */
+    uint64_t waiting_ns;            /* since when, for its first or its next request */
 };
 
 /* NULL without memory. */
 struct client *client_open(struct port *port, struct MHD_Connection *connection);
 void client_close(struct port *port, struct client *client);
+void client_begins_request(struct client *client, struct request *request);
+void client_ends_request(struct client *client);
 /* Whether the peer has closed or reset; bytes of a next request mean that it has not. */
 bool client_has_left(const struct client *client);
 /* Ends the connection: libmicrohttpd will find it closed and clean up. */

@@ -62,7 +62,7 @@ static void on_log(void *context, const char *format, va_list args)
     const struct port *port = context;
     char text[256];
 
-    vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\n")] = '\0';
     moed_log(MOED_LOG_DEBUG, "%s: %s", port->listener.address, text);
 }

@@ -14,6 +14,7 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
         .name = options->backend,
         .isa = options->isa,
         .threads = options->threads,
+        .f32_rows = options->f32_rows,
         .map = options->map,
         .mlock = options->mlock,
         .hugepages = options->hugepages,
@@ -21,7 +22,8 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
         .progress = progress->report,
         .progress_context = progress->context,
     };
-    int rc = moed_model_open(options->model_path, options->layers, &out->model, err);
+    const struct moed_model_options model = {options->layers, options->arch_file};
+    int rc = moed_model_open(options->model_path, &model, &out->model, err);
 
     if (rc == 0)
         rc = moed_backend_open(out->model, &backend, &out->backend, err);
@@ -58,7 +60,7 @@ void engine_close(struct engine *engine)
         moed_backend_close(engine->backend);
     moed_model_close(engine->model);
     free(engine->info);
-    memset(engine, 0, sizeof(*engine));
+    memset(engine, 0, sizeof *engine);
 }
 
 /* "0-23, 40": the served layers, for people; cut short with "…" where they do not fit. */
@@ -88,7 +90,7 @@ int engine_layer(const struct engine *engine, uint32_t layer, const struct moed_
     *out = moed_model_layer(engine->model, layer);
     if (*out != NULL)
         return 0;
-    list_layers(engine->model, served, sizeof(served));
+    list_layers(engine->model, served, sizeof served);
     if (moed_model_has_moe_layer(engine->model, layer))
         return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not served here; served: %s", layer,
                          served);

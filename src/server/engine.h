@@ -19,10 +19,10 @@ struct engine_progress {
     void *context;
 };
 
-/* The slow part: opens the file and reads the weights. Any thread; the batcher is not started. */
+/* Opens the file and reads the weights: slow. Any thread; the batcher is not started. */
 int engine_load(const struct moed_server_options *options, const struct engine_progress *progress,
                 struct engine *out, struct moed_error *err);
-/* The quick part: starts the workers. */
+/* Starts the workers, whose memory is cleared: too long for the loop. Any thread. */
 int engine_start(struct engine *engine, const struct moed_server_options *options,
                  struct moed_metrics *metrics, struct moed_error *err);
 void engine_close(struct engine *engine);

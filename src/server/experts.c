@@ -23,8 +23,8 @@ static bool add_counts(cJSON *object, const struct moed_layer *layer, const uint
 
 static bool add_layer(cJSON *layers, struct moed_batcher *batcher, const struct moed_layer *layer)
 {
-    uint64_t *rows = moed_calloc(layer->experts, sizeof(*rows));
-    double *mass = moed_calloc(layer->experts, sizeof(*mass));
+    uint64_t *rows = moed_calloc(layer->experts, sizeof *rows);
+    double *mass = moed_calloc(layer->experts, sizeof *mass);
     cJSON *object = cJSON_CreateObject();
     struct moed_expert_load load;
     bool good = false;
@@ -42,7 +42,7 @@ static bool add_layer(cJSON *layers, struct moed_batcher *batcher, const struct 
     return good;
 }
 
-/* On the pool; the counts are the batcher's, which has its own lock. */
+/* On the pool: the batcher's counts may be read on any thread. */
 static void print(struct request *request)
 {
     const struct engine *engine = &request->server->engine;

@@ -1,12 +1,12 @@
 /* forward.c: from a complete body to a job and from a finished job to an answer. Large bodies are
- * parsed on libuv's pool, so that the loop stays free for everybody else. */
+ * read and checked on libuv's pool, so that the loop stays free for everybody else. */
 #include "forward.h"
 
 #include "request.h"
 
 #include <stdlib.h>
 
-/* Bytes whose parsing takes the loop about a tenth of a millisecond: JSON has to be read number by
+/* Bytes whose reading takes the loop about a tenth of a millisecond: JSON has to be read number by
  * number, raw rows are only looked through for what is not finite. */
 enum { INLINE_JSON = 16 << 10, INLINE_RAW = 256 << 10 };
 
@@ -36,8 +36,7 @@ static uint32_t most_experts(const struct moed_model *model)
     return most;
 }
 
-/* Any thread: touches the request and the unchanging model alone. */
-static void parse(struct request *request)
+static int parse(struct request *request)
 {
     struct forward *f = &request->forward;
     const struct moed_wire_limits limits = {
@@ -49,30 +48,41 @@ static void parse(struct request *request)
     const char *data = request->body.data != NULL ? request->body.data : "";
 
     if (f->json)
-        moed_wire_parse_json(data, request->body.size, &limits, &f->wire, &f->error);
-    else
-        moed_wire_parse_raw(data, request->body.size, &limits, &f->params, &f->wire, &f->error);
+        return moed_wire_parse_json(data, request->body.size, &limits, &f->wire, &f->error);
+    return moed_wire_parse_raw(data, request->body.size, &limits, &f->params, &f->wire, &f->error);
+}
+
+/* From the bytes to a job that only needs its place in the queue, or f->error. Any thread: touches
+ * the request and what never changes. */
+static void prepare(struct request *request)
+{
+    struct forward *f = &request->forward;
+    int rc = parse(request);
+
+    if (f->json)
+        body_drop(&request->body); /* raw rows stay where they are */
+    if (rc == 0)
+        rc = forward_find_layer(request, &f->error);
+    if (rc == 0)
+        rc = job_fill(request, &f->error);
+    if (rc == 0)
+        moed_batcher_check(request->server->engine.batcher, &f->job, &f->error);
 }
 
 static int submit(struct request *request, struct moed_error *err)
 {
     struct forward *f = &request->forward;
-    int rc = f->error.code;
 
-    if (rc != 0)
+    if (f->error.code != 0) {
         *err = f->error;
-    else if (request->server->drain.hurry)
-        rc = moed_fail(err, MOED_E_DRAINING, "the server is shutting down");
-    if (rc == 0)
-        rc = forward_find_layer(request, err);
-    if (rc == 0)
-        rc = job_fill(request, err);
-    if (rc == 0)
-        rc = moed_batcher_submit(request->server->engine.batcher, &f->job, err);
-    return rc;
+        return err->code;
+    }
+    if (request->server->drain.hurry)
+        return moed_fail(err, MOED_E_DRAINING, "the server is shutting down");
+    return moed_batcher_submit(request->server->engine.batcher, &f->job, err);
 }
 
-static void parsed(struct request *request)
+static void prepared(struct request *request)
 {
     struct moed_error err;
 
@@ -89,11 +99,11 @@ void forward_begin(struct request *request)
     size_t most = request->forward.json ? INLINE_JSON : INLINE_RAW;
 
     if (request->body.size > most) {
-        request_offload(request, parse, parsed);
+        request_offload(request, prepare, prepared);
         return;
     }
-    parse(request);
-    parsed(request);
+    prepare(request);
+    prepared(request);
 }
 
 void forward_finish(struct request *request)

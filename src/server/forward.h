@@ -29,11 +29,12 @@ void forward_fini(struct forward *forward);
 /* ---- admit.c ---- */
 /* From the headers alone: media type, parameters, layer, length, room in the queue. */
 int forward_admit(struct request *request, struct moed_error *err);
-/* Finds the layer among path, parameters and body, which must not contradict each other. */
+/* Finds the layer among path, parameters and body, which must not contradict each other. Any
+ * thread that has the request. */
 int forward_find_layer(struct request *request, struct moed_error *err);
 
 /* ---- job.c ---- */
-/* The job of a parsed request; checks what the layer can do. */
+/* The job of a parsed request. Any thread that has it. */
 int job_fill(struct request *request, struct moed_error *err);
 
 /* ---- forward.c ---- */

@@ -26,6 +26,9 @@ static void add_types(cJSON *object, const struct moed_layer *layer)
     add_format(types, "shared_gate", &layer->shared.gate);
     add_format(types, "shared_up", &layer->shared.up);
     add_format(types, "shared_down", &layer->shared.down);
+    add_format(types, "chunk_gate", &layer->chunks.gate);
+    add_format(types, "chunk_up", &layer->chunks.up);
+    add_format(types, "chunk_down", &layer->chunks.down);
 }
 
 static void add_blocks(cJSON *object, const struct moed_layer *layer)
@@ -43,18 +46,21 @@ static void add_blocks(cJSON *object, const struct moed_layer *layer)
 static void add_layer(cJSON *layers, const struct moed_layer *layer)
 {
     cJSON *object = cJSON_CreateObject();
-    char router[512];
+    char router[1024];
 
     cJSON_AddItemToArray(layers, object);
-    moed_router_describe(layer, router, sizeof(router));
+    moed_router_describe(layer, router, sizeof router);
     cJSON_AddNumberToObject(object, "layer", layer->index);
     cJSON_AddNumberToObject(object, "hidden", layer->hidden);
     cJSON_AddNumberToObject(object, "experts", layer->experts);
     cJSON_AddNumberToObject(object, "experts_used", layer->used);
     cJSON_AddNumberToObject(object, "expert_width", layer->routed.width);
     cJSON_AddNumberToObject(object, "shared_width", layer->shared.width);
+    cJSON_AddNumberToObject(object, "chunk_width", layer->chunks.width);
     cJSON_AddNumberToObject(object, "bytes", (double)layer->bytes);
     cJSON_AddStringToObject(object, "router", router);
+    if (layer->router.refuses_routing != NULL)
+        cJSON_AddStringToObject(object, "refuses_routing", layer->router.refuses_routing);
     add_types(object, layer);
     add_blocks(object, layer);
 }
@@ -65,6 +71,7 @@ static void add_limits(cJSON *root, const struct moed_server_options *options)
 
     cJSON_AddNumberToObject(limits, "max_request_rows", options->max_request_rows);
     cJSON_AddNumberToObject(limits, "max_body_bytes", (double)options->max_body_bytes);
+    cJSON_AddNumberToObject(limits, "max_inflight_bytes", (double)options->max_inflight_bytes);
     cJSON_AddNumberToObject(limits, "max_batch_rows", options->max_batch_rows);
     cJSON_AddNumberToObject(limits, "max_queue_rows", options->max_queue_rows);
     cJSON_AddNumberToObject(limits, "max_queue_requests", options->max_queue_requests);
@@ -80,6 +87,7 @@ static void add_backend(cJSON *root, const struct moed_backend *backend)
 
     cJSON_AddStringToObject(object, "name", moed_backend_name(backend));
     cJSON_AddStringToObject(object, "isa", moed_backend_isa(backend));
+    cJSON_AddStringToObject(object, "activations", moed_backend_activations(backend));
     cJSON_AddNumberToObject(object, "threads", moed_backend_threads(backend));
     cJSON_AddNumberToObject(object, "resident_bytes", (double)moed_backend_bytes(backend));
 }
@@ -103,7 +111,7 @@ int info_print(struct engine *engine, const struct moed_server_options *options,
     char fingerprint[96];
     cJSON *dtypes;
 
-    snprintf(fingerprint, sizeof(fingerprint), "sha256-descriptors:%s", engine->fingerprint);
+    snprintf(fingerprint, sizeof fingerprint, "sha256-descriptors:%s", engine->fingerprint);
     cJSON_AddStringToObject(root, "name", engine_name(engine, options));
     cJSON_AddStringToObject(root, "architecture", engine->model->arch);
     cJSON_AddStringToObject(root, "version", MOED_VERSION);

@@ -4,25 +4,6 @@
 
 #include <stdlib.h>
 
-static int check_block(const struct moed_layer *layer, const struct moed_request *wire,
-                       struct moed_error *err)
-{
-    const struct moed_block_rule *rule = &layer->block;
-
-    if (wire->block != MOED_BLOCK_FFN && rule->refuses_norm != NULL)
-        return moed_fail(err, MOED_E_UNPROCESSABLE, "block: layer %u takes only \"ffn\": %s",
-                         layer->index, rule->refuses_norm);
-    if (wire->block == MOED_BLOCK_NORM_FFN_RESIDUAL && rule->refuses_residual != NULL)
-        return moed_fail(err, MOED_E_UNPROCESSABLE,
-                         "block: layer %u does not take \"norm_ffn_residual\": %s", layer->index,
-                         rule->refuses_residual);
-    if (wire->shared == MOED_SHARED_ONLY && layer->shared.width == 0)
-        return moed_fail(err, MOED_E_UNPROCESSABLE,
-                         "shared_experts: \"only\", but layer %u has no shared expert",
-                         layer->index);
-    return 0;
-}
-
 static int check_fits(const struct request *request, struct moed_error *err)
 {
     const struct forward *f = &request->forward;
@@ -38,7 +19,7 @@ static int check_fits(const struct request *request, struct moed_error *err)
         return moed_fail(err, MOED_E_UNPROCESSABLE,
                          "return: \"logits\" cannot be had with supplied routing, since the "
                          "router is not asked");
-    return check_block(f->layer, wire, err);
+    return 0;
 }
 
 static uint8_t row_flags(const struct moed_request *wire, bool route_only)

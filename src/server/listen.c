@@ -49,9 +49,9 @@ static int bind_tcp(const struct addrinfo *info)
 
     if (fd < 0)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     /* Accepted sockets inherit it: answers leave at once, without a system call a connection. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
         int saved = errno;
         close(fd);
@@ -65,17 +65,17 @@ static int bind_tcp(const struct addrinfo *info)
 static void name_tcp(struct listener *listener)
 {
     struct sockaddr_storage address = {0};
-    socklen_t size = sizeof(address);
+    socklen_t size = sizeof address;
     char host[HOST_MAX], port[PORT_MAX];
 
     if (getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0 ||
-        getnameinfo((struct sockaddr *)&address, size, host, sizeof(host), port, sizeof(port),
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return;
     if (address.ss_family == AF_INET6)
-        snprintf(listener->address, sizeof(listener->address), "http://[%.120s]:%s", host, port);
+        snprintf(listener->address, sizeof listener->address, "http://[%.120s]:%s", host, port);
     else
-        snprintf(listener->address, sizeof(listener->address), "http://%.120s:%s", host, port);
+        snprintf(listener->address, sizeof listener->address, "http://%.120s:%s", host, port);
 }
 
 static int open_tcp(const char *spec, struct listener *out, struct moed_error *err)
@@ -108,7 +108,7 @@ static void remove_stale(const struct sockaddr_un *address)
 
     if (fd < 0)
         return;
-    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
         errno == ECONNREFUSED)
         unlink(address->sun_path);
     close(fd);
@@ -119,15 +119,15 @@ static int open_unix(const char *path, struct listener *out, struct moed_error *
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(path);
 
-    if (length == 0 || length >= sizeof(address.sun_path))
+    if (length == 0 || length >= sizeof address.sun_path)
         return moed_fail(err, MOED_E_USAGE, "--listen: a unix path of %zu bytes, expected 1 to %zu",
-                         length, sizeof(address.sun_path) - 1);
+                         length, sizeof address.sun_path - 1);
     memcpy(address.sun_path, path, length + 1);
     out->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (out->fd < 0)
         return moed_fail(err, MOED_E_IO, "--listen: unix socket: %s", strerror(errno));
     remove_stale(&address);
-    if (bind(out->fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+    if (bind(out->fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(out->fd, SOMAXCONN) != 0) {
         moed_fail(err, MOED_E_IO, "--listen: cannot listen on unix:%s: %s", path, strerror(errno));
         close(out->fd);
@@ -135,13 +135,13 @@ static int open_unix(const char *path, struct listener *out, struct moed_error *
         return MOED_E_IO;
     }
     memcpy(out->path, path, length + 1);
-    snprintf(out->address, sizeof(out->address), "unix:%s", path);
+    snprintf(out->address, sizeof out->address, "unix:%s", path);
     return 0;
 }
 
 int listener_open(const char *spec, struct listener *out, struct moed_error *err)
 {
-    memset(out, 0, sizeof(*out));
+    memset(out, 0, sizeof *out);
     out->fd = -1;
     if (strncmp(spec, "unix:", 5) == 0)
         return open_unix(spec + 5, out, err);

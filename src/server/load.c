@@ -1,8 +1,9 @@
 /* load.c: loads the model on a thread of its own while the loop already answers.
  *
- * The loader is one heap block that either side may be the last to need. `state` decides: whoever
- * exchanges it second knows what the other did. LOADED first: the loop joins and takes the engine.
- * ABANDONED first: the thread closes what it opened and frees the block. */
+ * The loader is one heap block that either side may be the last to need. It begins as READING,
+ * which cannot be interrupted, and whoever changes that first decides. The thread, to STARTING: it
+ * goes on to start the workers, which does not take long, and the loop joins it and takes the
+ * engine. The loop, to ABANDONED: the thread closes what it opened and frees the block. */
 #include "load.h"
 
 #include "server.h"
@@ -14,15 +15,16 @@
 
 enum { TICK_MS = 100 };
 
-enum load_state { LOAD_RUNNING, LOAD_LOADED, LOAD_ABANDONED };
+enum load_state { LOAD_READING, LOAD_STARTING, LOAD_ABANDONED };
 
 struct loader {
     struct moed_server_options options; /* a copy: we may outlive the caller's */
     pthread_t thread;
     atomic_int state;
     _Atomic uint64_t done, total;
-    uv_async_t *finished; /* the server's: not touched once abandoned */
-    int rc;               /* this and the rest are the thread's until it is joined */
+    uv_async_t *finished;         /* this and the metrics are the server's: */
+    struct moed_metrics *metrics; /* not touched when abandoned */
+    int rc;                       /* this and the rest are the thread's until it is joined */
     struct moed_error error;
     struct engine engine;
 };
@@ -41,16 +43,28 @@ static void loader_free(struct loader *loader)
     free(loader);
 }
 
+/* Whether the state was READING still and is `next` now. */
+static bool leave_reading(struct loader *loader, enum load_state next)
+{
+    int expected = LOAD_READING;
+
+    return atomic_compare_exchange_strong(&loader->state, &expected, next);
+}
+
 static void *run(void *context)
 {
     struct loader *loader = context;
     const struct engine_progress progress = {on_progress, loader};
 
     loader->rc = engine_load(&loader->options, &progress, &loader->engine, &loader->error);
-    if (atomic_exchange(&loader->state, LOAD_LOADED) == LOAD_ABANDONED)
+    if (!leave_reading(loader, LOAD_STARTING)) {
         loader_free(loader);
-    else
-        uv_async_send(loader->finished);
+        return NULL;
+    }
+    if (loader->rc == 0)
+        loader->rc =
+            engine_start(&loader->engine, &loader->options, loader->metrics, &loader->error);
+    uv_async_send(loader->finished);
     return NULL;
 }
 
@@ -81,7 +95,7 @@ static int take(struct server *server, struct moed_error *err)
     server->load.loader = NULL;
     server->engine = loader->engine;
     *err = loader->error;
-    memset(&loader->engine, 0, sizeof(loader->engine));
+    memset(&loader->engine, 0, sizeof loader->engine);
     loader_free(loader);
     return rc;
 }
@@ -92,12 +106,10 @@ static void on_finished(uv_async_t *finished)
     struct moed_error err = {0};
     int rc;
 
-    if (server->load.loader == NULL)
-        return;
+    if (server->load.loader == NULL || server->stopping)
+        return; /* it is load_abandon's */
     uv_timer_stop(&server->load.ticker);
     rc = take(server, &err);
-    if (rc == 0)
-        rc = engine_start(&server->engine, server->options, server->metrics, &err);
     if (rc == 0)
         rc = observe_model(&server->observe, server, &err);
     if (rc != 0) {
@@ -117,13 +129,14 @@ static void on_finished(uv_async_t *finished)
 int load_start(struct server *server, struct moed_error *err)
 {
     struct load *load = &server->load;
-    struct loader *loader = moed_calloc(1, sizeof(*loader));
+    struct loader *loader = moed_calloc(1, sizeof *loader);
     int rc;
 
     if (loader == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the loader");
     loader->options = *server->options;
     loader->finished = &load->finished;
+    loader->metrics = server->metrics;
     rc = uv_async_init(&server->loop, &load->finished, on_finished);
     if (rc == 0)
         rc = uv_timer_init(&server->loop, &load->ticker);
@@ -145,13 +158,15 @@ void load_abandon(struct server *server)
 {
     struct loader *loader = server->load.loader;
     struct moed_error ignored;
+    pthread_t thread;
 
     if (loader == NULL)
         return;
-    if (atomic_exchange(&loader->state, LOAD_ABANDONED) == LOAD_LOADED) {
+    thread = loader->thread; /* before it may free the block */
+    if (leave_reading(loader, LOAD_ABANDONED)) {
+        pthread_detach(thread);
+        server->load.loader = NULL;
+    } else {
         take(server, &ignored);
-        return;
     }
-    pthread_detach(loader->thread);
-    server->load.loader = NULL;
 }

@@ -24,10 +24,10 @@ int port_watch(struct port *port, struct moed_error *err)
     rc = uv_poll_init(&port->server->loop, &port->poll, info->epoll_fd);
     if (rc == 0)
         rc = uv_timer_init(&port->server->loop, &port->timer);
-    port->poll.data = port;
-    port->timer.data = port;
-    if (rc == 0)
+    if (rc == 0) {
+        port->poll.data = port->timer.data = port;
         rc = uv_poll_start(&port->poll, UV_READABLE, on_readable);
+    }
     if (rc != 0)
         return moed_fail(err, MOED_E_IO, "watching %s: %s", port->listener.address,
                          uv_strerror(rc));
@@ -36,6 +36,8 @@ int port_watch(struct port *port, struct moed_error *err)
 
 void port_unwatch(struct port *port)
 {
+    if (port->poll.data == NULL)
+        return; /* it never came to be watched */
     uv_poll_stop(&port->poll);
     uv_timer_stop(&port->timer);
 }
@@ -44,16 +46,18 @@ void port_run(struct port *port)
 {
     MHD_UNSIGNED_LONG_LONG timeout;
 
-    port->resumed = false;
-    do { /* a daemon that was full looks at its listening socket only at the start of a run */
-        port->closed = false;
-        MHD_run(port->mhd);
-    } while (port->closed);
-    if (MHD_get_timeout(port->mhd, &timeout) == MHD_YES)
+    port->resumed = port->closed = false;
+    MHD_run(port->mhd);
+    /* A daemon that was full looks at its listening socket only at the start of a run: soon, but
+     * after everybody else, however many connections come and go. */
+    if (port->closed)
+        uv_timer_start(&port->timer, on_timeout, 0, 0);
+    else if (MHD_get_timeout(port->mhd, &timeout) == MHD_YES)
         uv_timer_start(&port->timer, on_timeout, timeout, 0);
     else
         uv_timer_stop(&port->timer);
     drain_check(port->server);
+    server_check_stop(port->server);
 }
 
 void server_run_resumed(struct server *server)

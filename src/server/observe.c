@@ -22,17 +22,21 @@ static struct moed_metric *gauge(struct observe *observe, const char *name, cons
     return moed_metrics_cell(observe->metrics, MOED_GAUGE, name, help, labels);
 }
 
+/* What may keep rows from being computed, other than a mistake in the request's form. */
+static const int reasons[] = {
+    MOED_E_LOADING,  MOED_E_DRAINING,  MOED_E_QUEUE_FULL,    MOED_E_TOO_LARGE,  MOED_E_BODY_TIMEOUT,
+    MOED_E_DEADLINE, MOED_E_CANCELLED, MOED_E_UNPROCESSABLE, MOED_E_NOT_SERVED,
+};
+
 static void init_rejected(struct observe *observe)
 {
-    static const int reasons[] = {MOED_E_LOADING, MOED_E_DRAINING, MOED_E_TOO_LARGE,
-                                  MOED_E_BODY_TIMEOUT};
     char labels[LABELS_MAX];
 
     for (size_t i = 0; i < MOED_ARRAY_LEN(reasons); i++) {
-        snprintf(labels, sizeof(labels), "reason=\"%s\"", moed_error_info(reasons[i])->code);
-        observe->rejected[-reasons[i]] =
-            moed_metrics_cell(observe->metrics, MOED_COUNTER, "moed_rejected_total",
-                              "Requests refused, or dropped while they waited.", labels);
+        snprintf(labels, sizeof labels, "reason=\"%s\"", moed_error_info(reasons[i])->code);
+        observe->rejected[-reasons[i]] = moed_metrics_cell(
+            observe->metrics, MOED_COUNTER, "moed_rejected_total",
+            "Requests with rows that were refused, or dropped as they waited.", labels);
     }
 }
 
@@ -44,7 +48,7 @@ int observe_init(struct observe *observe, struct moed_metrics *metrics, struct m
     observe->durations = moed_calloc(route_count() + 1, sizeof(struct moed_histogram *));
     if (observe->requests == NULL || observe->durations == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for metrics");
-    if (getrandom(&observe->id_seed, sizeof(observe->id_seed), 0) < 0)
+    if (getrandom(&observe->id_seed, sizeof observe->id_seed, 0) < 0)
         observe->id_seed = moed_wall_ms(); /* ids are for reading logs, not secrets */
     observe->connections = gauge(observe, "moed_connections", "Open connections.", NULL);
     observe->ready = gauge(observe, "moed_ready", "1 when /readyz answers 200.", NULL);
@@ -77,19 +81,17 @@ static void escape_label(char *out, size_t size, const char *value)
 int observe_model(struct observe *observe, const struct server *server, struct moed_error *err)
 {
     const struct engine *engine = &server->engine;
-    bool cuda = strcmp(moed_backend_name(engine->backend), "cuda") == 0;
     char name[128], arch[64], labels[LABELS_MAX];
     struct moed_metric *info, *bytes;
 
-    escape_label(name, sizeof(name), engine_name(engine, server->options));
-    escape_label(arch, sizeof(arch), engine->model->arch);
-    snprintf(labels, sizeof(labels),
+    escape_label(name, sizeof name, engine_name(engine, server->options));
+    escape_label(arch, sizeof arch, engine->model->arch);
+    snprintf(labels, sizeof labels,
              "name=\"%s\",architecture=\"%s\",fingerprint=\"%s\",backend=\"%s\",isa=\"%s\"", name,
              arch, engine->fingerprint, moed_backend_name(engine->backend),
              moed_backend_isa(engine->backend));
     info = gauge(observe, "moed_model_info", "Always 1; the labels say what is served.", labels);
-    bytes = gauge(observe, "moed_weights_bytes", "Resident weights.",
-                  cuda ? "device=\"cuda\"" : "device=\"cpu\"");
+    bytes = gauge(observe, "moed_weights_bytes", "Resident weights.", "device=\"cpu\"");
     if (info == NULL || bytes == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the model's metrics");
     moed_metric_set(info, 1);
@@ -105,11 +107,6 @@ void observe_ready(struct observe *observe, bool ready)
 void observe_connection(struct observe *observe, bool opened)
 {
     moed_metric_add(observe->connections, opened ? 1 : -1);
-}
-
-void observe_rejected(struct observe *observe, int code)
-{
-    moed_metric_add(observe->rejected[-code], 1);
 }
 
 void observe_make_id(struct observe *observe, char *out, size_t size)
@@ -138,7 +135,7 @@ static struct moed_metric *requests_cell(struct observe *observe, size_t route, 
     char labels[LABELS_MAX];
 
     if (*cell == NULL) {
-        snprintf(labels, sizeof(labels), "route=\"%s\",method=\"%s\",code=\"%u\"",
+        snprintf(labels, sizeof labels, "route=\"%s\",method=\"%s\",code=\"%u\"",
                  route < route_count() ? route_at(route)->path : unmatched, methods[method],
                  status);
         *cell = moed_metrics_cell(observe->metrics, MOED_COUNTER, "moed_http_requests_total",
@@ -153,7 +150,7 @@ static struct moed_histogram *duration_cell(struct observe *observe, size_t rout
     char labels[LABELS_MAX];
 
     if (observe->durations[route] == NULL) {
-        snprintf(labels, sizeof(labels), "route=\"%s\"",
+        snprintf(labels, sizeof labels, "route=\"%s\"",
                  route < route_count() ? route_at(route)->path : unmatched);
         observe->durations[route] = moed_metrics_histogram(
             observe->metrics, MOED_BUCKETS_SECONDS, "moed_http_request_duration_seconds",
@@ -206,6 +203,8 @@ void observe_request(struct observe *observe, const struct request *request)
 
     moed_metric_add(requests_cell(observe, route, method_index(request->method), code, status), 1);
     moed_histogram_observe(duration_cell(observe, route), (double)ns * 1e-9);
+    if (request->route != NULL && request->route->takes_rows)
+        moed_metric_add(observe->rejected[-code], 1);
     if (moed_log_enabled(status >= MHD_HTTP_BAD_REQUEST ? MOED_LOG_INFO : MOED_LOG_DEBUG))
         log_request(request, route < route_count() ? route_at(route)->path : unmatched, status, ns);
 }
@@ -221,13 +220,9 @@ static void render(struct request *request)
         reply_problem(request, MOED_E_NO_MEMORY, "no memory for the metrics");
 }
 
+/* On the pool: a series an expert makes hundreds of thousands of lines, and the process's own
+ * numbers are read from files. */
 void observe_get(struct request *request)
 {
-    /* A series an expert makes hundreds of thousands of lines, too long for the loop. */
-    if (request->server->options->metrics_per_expert) {
-        request_offload(request, render, request_answer);
-        return;
-    }
-    render(request);
-    request_answer(request);
+    request_offload(request, render, request_answer);
 }

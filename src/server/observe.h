@@ -10,7 +10,7 @@ struct server;
 struct observe {
     struct moed_metrics *metrics;
     struct moed_metric *connections, *ready;
-    struct moed_metric *rejected[MOED_ERROR_COUNT]; /* by the index of the error; NULL: no reason */
+    struct moed_metric *rejected[MOED_ERROR_COUNT]; /* by -code; NULL: it is no such reason */
     struct moed_metric **requests;     /* [routes + 1][methods][errors], looked up on first use */
     struct moed_histogram **durations; /* [routes + 1]; the last is for paths that do not exist */
     uint64_t id_seed, ids;
@@ -23,8 +23,6 @@ int observe_model(struct observe *observe, const struct server *server, struct m
 
 void observe_ready(struct observe *observe, bool ready);
 void observe_connection(struct observe *observe, bool opened);
-/* Counts a refusal; codes that say nothing about load or limits are not counted. */
-void observe_rejected(struct observe *observe, int code);
 /* The end of a request: counts and logs it. */
 void observe_request(struct observe *observe, const struct request *request);
 /* A request id of 16 hex digits that no other server makes. */

@@ -23,7 +23,7 @@ static double rate_gbps(const struct progress *progress, uint64_t bytes)
 
 void progress_start(struct progress *progress, bool bar)
 {
-    memset(progress, 0, sizeof(*progress));
+    memset(progress, 0, sizeof *progress);
     progress->bar = bar;
     progress->started_ns = progress->logged_ns = moed_now_ns();
 }
@@ -38,7 +38,7 @@ static void draw(const struct progress *progress, uint64_t done, uint64_t total)
     memset(bar, ' ', BAR_WIDTH);
     memset(bar, '#', (size_t)filled);
     bar[BAR_WIDTH] = '\0';
-    length = snprintf(line, sizeof(line),
+    length = snprintf(line, sizeof line,
                       "\rloading [%s] %3.0f %%  %.2f of %.2f GB  %.2f GB/s  %.0f s left ", bar,
                       100 * share, (double)done * 1e-9, (double)total * 1e-9,
                       rate_gbps(progress, done), share > 0 ? seconds * (1 - share) / share : 0);

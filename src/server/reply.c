@@ -14,7 +14,7 @@ void reply_fini(struct reply *reply)
 {
     if (!reply->borrowed)
         free(reply->body);
-    memset(reply, 0, sizeof(*reply));
+    memset(reply, 0, sizeof *reply);
 }
 
 void reply_header(struct request *request, const char *name, const char *format, ...)
@@ -28,7 +28,7 @@ void reply_header(struct request *request, const char *name, const char *format,
     header = &reply->headers[reply->n_headers++];
     header->name = name;
     va_start(args, format);
-    vsnprintf(header->value, sizeof(header->value), format, args);
+    vsnprintf(header->value, sizeof header->value, format, args);
     va_end(args);
 }
 
@@ -57,7 +57,8 @@ void reply_empty(struct request *request, unsigned status)
     request->reply.status = status;
 }
 
-int reply_retry_after(int code)
+/* Seconds after which a client may try again; 0 where trying again is of no use. */
+static int retry_after(int code)
 {
     if (code == MOED_E_LOADING)
         return RETRY_LATER_S;
@@ -73,12 +74,34 @@ void reply_problem(struct request *request, int code, const char *detail)
     reply->code = code;
     reply->type = "application/problem+json";
     reply->body = moed_wire_print_problem(code, detail, request->id, &reply->size);
-    if (reply_retry_after(code) > 0)
-        reply_header(request, "Retry-After", "%d", reply_retry_after(code));
+    if (retry_after(code) > 0)
+        reply_header(request, "Retry-After", "%d", retry_after(code));
     else if (code == MOED_E_METHOD)
         reply_header(request, "Allow", "%s", request->allow);
     else if (code == MOED_E_MEDIA_TYPE)
         reply_header(request, "Accept-Post", "application/json, application/octet-stream");
+}
+
+char *reply_print(const struct request *request, size_t *size)
+{
+    const struct reply *reply = &request->reply;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, size);
+    bool failed;
+
+    if (out == NULL)
+        return NULL;
+    fprintf(out, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: %s\r\n", reply->status,
+            MHD_get_reason_phrase_for(reply->status), reply->type);
+    for (uint32_t i = 0; i < reply->n_headers; i++)
+        fprintf(out, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
+    fprintf(out, "X-Request-Id: %s\r\nContent-Length: %zu\r\n\r\n", request->id, reply->size);
+    fwrite(reply->body, 1, reply->size, out);
+    failed = ferror(out) != 0;
+    if (fclose(out) == 0 && !failed)
+        return text;
+    free(text);
+    return NULL;
 }
 
 /* Gives the body away: libmicrohttpd frees it when the answer has left. */

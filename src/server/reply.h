@@ -33,10 +33,11 @@ void reply_borrow(struct request *request, const char *type, const void *body, s
 void reply_empty(struct request *request, unsigned status);
 /* The problem body of `code` (API.md, "Errors"), with the headers that go with it. */
 void reply_problem(struct request *request, int code, const char *detail);
-/* Seconds after which a client may try again; 0 where trying again is of no use. */
-int reply_retry_after(int code);
 void reply_header(struct request *request, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The reply as the bytes of an HTTP response that ends its connection, for the caller to free;
+ * NULL without memory. */
+char *reply_print(const struct request *request, size_t *size);
 /* Queues the reply with libmicrohttpd, whose it is from then on. */
 enum MHD_Result reply_send(struct request *request);
 

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HEARD_OUT_MAX = 1 << 20 }; /* bytes of a refused body */
+
 const char *request_header(const struct request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
@@ -47,22 +49,22 @@ struct request *request_create(struct port *port, struct MHD_Connection *connect
 
     if (info == NULL || info->socket_context == NULL)
         return NULL;
-    r = moed_calloc(1, sizeof(*r));
+    r = moed_calloc(1, sizeof *r);
     if (r == NULL)
         return NULL;
     r->client = info->socket_context;
-    r->client->request = r;
+    client_begins_request(r->client, r);
     r->server = server;
     r->port = port;
     r->connection = connection;
     r->started_ns = moed_now_ns();
     r->work.data = r;
     forward_init(&r->forward);
-    copy_plain(r->method, sizeof(r->method), route_method_known(method) ? method : "OTHER");
-    copy_plain(r->id, sizeof(r->id), request_header(r, "X-Request-Id"));
+    copy_plain(r->method, sizeof r->method, route_method_known(method) ? method : "OTHER");
+    copy_plain(r->id, sizeof r->id, request_header(r, "X-Request-Id"));
     if (r->id[0] == '\0')
-        observe_make_id(&server->observe, r->id, sizeof(r->id));
-    copy_plain(r->traceparent, sizeof(r->traceparent), request_header(r, "traceparent"));
+        observe_make_id(&server->observe, r->id, sizeof r->id);
+    copy_plain(r->traceparent, sizeof r->traceparent, request_header(r, "traceparent"));
 
     server->n_requests++;
     return r;
@@ -73,18 +75,12 @@ void request_destroy(struct request *r)
     struct server *server = r->server;
 
     observe_request(&server->observe, r);
-    r->client->request = NULL;
+    client_ends_request(r->client);
     server->n_requests--;
     forward_fini(&r->forward);
-    body_fini(&r->body);
+    body_fini(r);
     reply_fini(&r->reply);
     free(r);
-}
-
-void request_rejected(const struct request *request, int code)
-{
-    if (request->route != NULL && request->route->takes_rows)
-        observe_rejected(&request->server->observe, code);
 }
 
 /* Whether the route may be used now. */
@@ -109,7 +105,7 @@ static int check_head(struct request *request, const char *path, struct moed_err
     int rc = route_find(request->method, path, &match, err);
 
     request->route = match.route;
-    memcpy(request->allow, match.allow, sizeof(request->allow));
+    memcpy(request->allow, match.allow, sizeof request->allow);
     if (rc != 0)
         return rc;
     request->forward.has_path_layer = match.has_layer;
@@ -117,16 +113,14 @@ static int check_head(struct request *request, const char *path, struct moed_err
     rc = body_check(request, err);
     if (rc == 0)
         rc = check_phase(request, err);
-    if (rc != 0) {
-        request_rejected(request, rc);
-        return rc;
-    }
-    return request->route->admit != NULL ? request->route->admit(request, err) : 0;
+    if (rc == 0 && request->route->admit != NULL)
+        rc = request->route->admit(request, err);
+    return rc;
 }
 
 /* A refused request is answered when its body has been heard out (and thrown away), so that the
  * client reads our answer and not a broken connection, and may use the connection again. A client
- * that asked first ("Expect") or sends more than we would ever take is told at once. */
+ * that asked first ("Expect") or has much to send is told at once. */
 static enum MHD_Result refuse(struct request *request)
 {
     const struct body *body = &request->body;
@@ -135,7 +129,7 @@ static enum MHD_Result refuse(struct request *request)
         request_fail(request, &request->fault);
         return reply_send(request);
     }
-    if (body->declared > request->server->options->max_body_bytes)
+    if (body->declared > HEARD_OUT_MAX)
         body_cut(request, request->fault.code, request->fault.message);
     return MHD_YES;
 }
@@ -152,7 +146,11 @@ enum MHD_Result request_take(struct request *request, const char *data, size_t s
 
     if (request->stage != REQUEST_READING)
         return MHD_YES; /* swallowed */
-    if (body_append(request, data, size, &err) != 0)
+    request->body.seen += size;
+    if (request->fault.code != 0) {
+        if (request->body.seen > HEARD_OUT_MAX)
+            body_cut(request, request->fault.code, request->fault.message);
+    } else if (body_append(request, data, size, &err) != 0)
         body_cut(request, err.code, err.message);
     return MHD_YES;
 }
@@ -162,6 +160,8 @@ enum MHD_Result request_proceed(struct request *request)
     if (request->stage == REQUEST_CUT)
         return MHD_NO; /* answered already: close */
     if (request->stage == REQUEST_READING) {
+        if (request->server->stopping && request->fault.code == 0)
+            moed_fail(&request->fault, MOED_E_DRAINING, "the server is stopping");
         if (request->fault.code != 0)
             request_fail(request, &request->fault);
         else

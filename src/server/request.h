@@ -67,8 +67,6 @@ void request_fail(struct request *request, const struct moed_error *err);
 /* Runs `work` on libuv's pool and then `landed` on the loop; the request is AWAY meanwhile. */
 void request_offload(struct request *request, void (*work)(struct request *),
                      void (*landed)(struct request *));
-/* Counts work that was refused before it reached the batcher, which counts its own. */
-void request_rejected(const struct request *request, int code);
 /* A request header, or NULL. */
 const char *request_header(const struct request *request, const char *name);
 

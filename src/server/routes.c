@@ -61,21 +61,6 @@ static bool method_fits(const struct route *route, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-/* Reads a block number and moves past it; false for anything else, or one over 32 bits. */
-static bool read_layer(const char **path, uint32_t *layer)
-{
-    uint64_t value = 0;
-    const char *at = *path;
-
-    while (*at >= '0' && *at <= '9' && value <= UINT32_MAX)
-        value = value * 10 + (uint64_t)(*at++ - '0');
-    if (at == *path || value > UINT32_MAX)
-        return false;
-    *path = at;
-    *layer = (uint32_t)value;
-    return true;
-}
-
 static bool path_fits(const struct route *route, const char *path, struct route_match *match)
 {
     static const char placeholder[] = "{L}";
@@ -90,21 +75,21 @@ static bool path_fits(const struct route *route, const char *path, struct route_
     if (strncmp(template, path, before) != 0)
         return false;
     path += before;
-    return read_layer(&path, &match->layer) && strcmp(hole + strlen(placeholder), path) == 0;
+    return moed_read_u32(&path, &match->layer) && strcmp(hole + strlen(placeholder), path) == 0;
 }
 
 static void allow(struct route_match *match, const char *method)
 {
     size_t used = strlen(match->allow);
 
-    snprintf(match->allow + used, sizeof(match->allow) - used, "%s%s%s", used > 0 ? ", " : "",
+    snprintf(match->allow + used, sizeof match->allow - used, "%s%s%s", used > 0 ? ", " : "",
              method, strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
 int route_find(const char *method, const char *path, struct route_match *out,
                struct moed_error *err)
 {
-    memset(out, 0, sizeof(*out));
+    memset(out, 0, sizeof *out);
     for (size_t i = 0; i < MOED_ARRAY_LEN(routes); i++) {
         if (!path_fits(&routes[i], path, out))
             continue;

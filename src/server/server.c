@@ -20,7 +20,8 @@ void moed_server_options_init(struct moed_server_options *options)
         .max_queue_requests = 512,
         .max_connections = 1024,
         .max_request_rows = 8192,
-        .max_body_bytes = 256U << 20,
+        .max_body_bytes = UINT64_C(256) << 20,
+        .max_inflight_bytes = UINT64_C(4) << 30,
         .body_timeout_ms = 30000,
         .drain_timeout_ms = 30000,
     };
@@ -28,10 +29,19 @@ void moed_server_options_init(struct moed_server_options *options)
 
 void server_stop(struct server *server, int code, const char *message)
 {
+    if (server->stopping)
+        return;
+    server->stopping = true;
     server->result = code;
     if (code != 0)
         moed_fail(&server->error, code, "%s", message);
-    uv_stop(&server->loop);
+    server_check_stop(server);
+}
+
+void server_check_stop(struct server *server)
+{
+    if (server->stopping && server->n_away == 0)
+        uv_stop(&server->loop);
 }
 
 /* As many descriptors as connections may need, if the hard limit lets us. */
@@ -130,7 +140,7 @@ static void tear_down(struct server *server)
 
 int moed_server_run(const struct moed_server_options *options, struct moed_error *err)
 {
-    struct server *server = moed_calloc(1, sizeof(*server));
+    struct server *server = moed_calloc(1, sizeof *server);
     int rc;
 
     if (server == NULL || uv_loop_init(&server->loop) != 0) {

@@ -52,13 +52,19 @@ struct server {
     uint32_t sweeps;
     struct client *clients; /* every open connection, with its request */
     uint32_t n_requests;    /* live ones */
+    uint64_t body_bytes;    /* held by their bodies, bounded by --max-inflight-bytes */
     uint32_t n_away;        /* of them, suspended: in the thread pool or with the batcher */
+    bool stopping;          /* server_stop was called */
     int result;             /* of moed_server_run, with its reason */
     struct moed_error error;
 };
 
-/* Leaves uv_run; `code` and `message` become the result of moed_server_run. */
+/* Leaves uv_run as soon as no request is away, since libmicrohttpd cannot close a connection that
+ * is suspended; new requests are refused meanwhile. `code` and `message` become the result of
+ * moed_server_run; the first call counts. */
 void server_stop(struct server *server, int code, const char *message);
+/* Called after a port ran, when what came back has been answered. */
+void server_check_stop(struct server *server);
 
 /* ---- daemon.c: libmicrohttpd's side ---- */
 int port_start(struct port *port, uint32_t max_connections, struct moed_error *err);
@@ -73,7 +79,7 @@ void port_run(struct port *port);
 /* Runs the ports where a connection was resumed since. */
 void server_run_resumed(struct server *server);
 
-/* ---- sweep.c: slow bodies and clients that went away ---- */
+/* ---- sweep.c: slow requests and clients that went away ---- */
 int sweep_start(struct server *server);
 
 #endif

@@ -1,4 +1,4 @@
-/* sweep.c: looks after what no event will come for: bodies that are too slow, and clients that
+/* sweep.c: looks after what no event will come for: requests that are too slow, and clients that
  * went away unnoticed. libmicrohttpd does not watch a suspended connection, and it misses the end
  * of one whose last bytes and whose close arrived in the same edge of its epoll descriptor.
  * Ten times a second, and not with a timer and an epoll entry a request: nearly all requests are
@@ -9,6 +9,7 @@ enum {
     SWEEP_MS = 100,
     IDLE_SWEEPS = 10, /* connections between two requests are looked at once in so many */
     LINGER_MS = 2000,
+    KEEP_ALIVE_MS = 120000,
     NS_A_MS = 1000000
 };
 
@@ -50,6 +51,17 @@ static void check_request(struct request *request, uint64_t now)
     }
 }
 
+/* A connection without a request may be idle, or send headers a byte a minute, which nothing but
+ * its age tells. A new one has the time of a body; one that has proved itself may be kept. */
+static void check_waiting(const struct server *server, const struct client *client, uint64_t now)
+{
+    uint64_t age_ms = (now - client->waiting_ns) / NS_A_MS;
+    uint32_t limit = client->asked ? KEEP_ALIVE_MS : server->options->body_timeout_ms;
+
+    if (age_ms > limit || client_has_left(client))
+        client_hang_up(client);
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct server *server = timer->data;
@@ -59,8 +71,8 @@ static void on_sweep(uv_timer_t *timer)
     for (struct client *client = server->clients; client != NULL; client = client->next) {
         if (client->request != NULL)
             check_request(client->request, now);
-        else if (idle_too && client_has_left(client))
-            client_hang_up(client);
+        else if (idle_too)
+            check_waiting(server, client, now);
     }
 }
 

@@ -5,12 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const field_dtypes[] = {"f32", "f16", "bf16", NULL};
-const char *const field_blocks[] = {"ffn", "norm_ffn", "norm_ffn_residual", NULL};
-const char *const field_shared[] = {"include", "exclude", "only", NULL};
+const char *const field_dtypes[] = {
+    [MOED_F32] = "f32", [MOED_F16] = "f16", [MOED_BF16] = "bf16", [MOED_DTYPE_COUNT] = NULL};
+const char *const field_blocks[] = {[MOED_BLOCK_FFN] = "ffn",
+                                    [MOED_BLOCK_NORM_FFN] = "norm_ffn",
+                                    [MOED_BLOCK_NORM_FFN_RESIDUAL] = "norm_ffn_residual",
+                                    NULL};
+const char *const field_shared[] = {[MOED_SHARED_INCLUDE] = "include",
+                                    [MOED_SHARED_EXCLUDE] = "exclude",
+                                    [MOED_SHARED_ONLY] = "only",
+                                    NULL};
 const char *const field_encodings[] = {"array", "base64", NULL};
 const char *const field_returns[] = {"output", "routing", "logits", "timing", NULL};
 const char *const field_routings[] = {"server", "topk", NULL};
+
+_Static_assert(MOED_DTYPE_COUNT == 3, "a new type needs its name in field_dtypes");
 
 int field_choose(const char *field, const char *const *names, const char *found, unsigned *out,
                  struct moed_error *err)
@@ -23,8 +32,7 @@ int field_choose(const char *field, const char *const *names, const char *found,
             *out = i;
             return 0;
         }
-        used +=
-            (size_t)snprintf(list + used, sizeof(list) - used, i == 0 ? "%s" : ", %s", names[i]);
+        used += (size_t)snprintf(list + used, sizeof list - used, i == 0 ? "%s" : ", %s", names[i]);
     }
     return moed_fail(err, MOED_E_MALFORMED, "%s is \"%s\", expected one of %s", field,
                      field_quote(found, strlen(found), quoted), list);

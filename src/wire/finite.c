@@ -11,7 +11,7 @@ static bool row_is_finite_32(const uint8_t *row, uint32_t columns)
     for (uint32_t i = 0; i < columns; i++) {
         uint32_t bits;
 
-        memcpy(&bits, row + (size_t)4 * i, sizeof(bits));
+        memcpy(&bits, row + (size_t)4 * i, sizeof bits);
         bad |= (bits & 0x7f800000) == 0x7f800000;
     }
     return bad == 0;
@@ -25,7 +25,7 @@ static bool row_is_finite_16(const uint8_t *row, uint32_t columns, uint16_t expo
     for (uint32_t i = 0; i < columns; i++) {
         uint16_t bits;
 
-        memcpy(&bits, row + (size_t)2 * i, sizeof(bits));
+        memcpy(&bits, row + (size_t)2 * i, sizeof bits);
         bad |= (bits & exponent) == exponent;
     }
     return bad == 0;

@@ -55,7 +55,7 @@ static int bad_number(struct json_scan *s, const struct json_rows *r, size_t col
     const char *end = s->at;
     char quoted[FIELD_QUOTE_MAX];
 
-    while (end<s->end && * end> ' ' && *end != ',' && *end != ']')
+    while (end < s->end && (*end > ' ') && *end != ',' && *end != ']')
         end++;
     field_quote(s->at, (size_t)(end - s->at), quoted);
     if (code == MOED_E_UNPROCESSABLE)
@@ -89,6 +89,11 @@ static int read_numbers(struct json_scan *s, struct json_rows *r)
             status = read_i32(&s->at, s->end, (int32_t *)r->data + r->count);
         if (status != 0)
             return bad_number(s, r, r->count - first, status);
+        /* At once: what follows could be as long as the body. */
+        if (r->columns != 0 && r->count - first == r->columns)
+            return moed_fail(s->err, MOED_E_SHAPE,
+                             "%s: row %u has more than %u numbers, expected %u", r->name, r->rows,
+                             r->columns, r->columns);
         r->count++;
     } while (json_take(s, ','));
     return json_take(s, ']') ? 0 : json_expected(s, "',' or ']' after a number");

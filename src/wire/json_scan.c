@@ -39,10 +39,10 @@ int json_expected(struct json_scan *s, const char *expected)
 {
     char found[32] = "the end of the body";
 
-    if (s->at<s->end && * s->at> ' ' && *s->at <= '~')
-        snprintf(found, sizeof(found), "'%c'", *s->at);
+    if (s->at < s->end && (*s->at > ' ') && *s->at <= '~')
+        snprintf(found, sizeof found, "'%c'", *s->at);
     else if (s->at < s->end)
-        snprintf(found, sizeof(found), "0x%02x", (unsigned char)*s->at);
+        snprintf(found, sizeof found, "0x%02x", (unsigned char)*s->at);
     return moed_fail(s->err, MOED_E_MALFORMED, "JSON, byte %zu: found %s, expected %s",
                      (size_t)(s->at - s->begin), found, expected);
 }
@@ -53,7 +53,7 @@ static int read_escape(struct json_scan *s)
     static const char escapes[] = "\"\\/bfnrtu";
     unsigned code = 0;
 
-    if (s->at == s->end || memchr(escapes, *s->at, sizeof(escapes) - 1) == NULL)
+    if (s->at == s->end || memchr(escapes, *s->at, sizeof escapes - 1) == NULL)
         return json_expected(s, "one of \"\\/bfnrtu after a backslash");
     if (*s->at++ != 'u')
         return 0;

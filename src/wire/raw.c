@@ -21,15 +21,13 @@ static int parse_u32(const char *name, const char *value, uint32_t least, uint32
                      struct moed_error *err)
 {
     char quoted[FIELD_QUOTE_MAX];
-    uint64_t number = 0;
-    const char *p = value;
+    const char *end = value;
+    uint32_t number;
 
-    for (; *p >= '0' && *p <= '9' && number <= UINT32_MAX; p++)
-        number = number * 10 + (uint64_t)(*p - '0');
-    if (p == value || *p != '\0' || number < least || number > UINT32_MAX)
+    if (!moed_read_u32(&end, &number) || *end != '\0' || number < least)
         return moed_fail(err, MOED_E_MALFORMED, "%s is \"%s\", expected an integer from %u to %u",
                          name, field_quote(value, strlen(value), quoted), least, UINT32_MAX);
-    *out = (uint32_t)number;
+    *out = number;
     return 0;
 }
 
@@ -43,8 +41,7 @@ static int parse_returns(const char *value, uint32_t *out, struct moed_error *er
         const size_t size = strcspn(value, ",");
         unsigned bit = 0;
 
-        snprintf(name, sizeof(name), "%.*s", (int)(size < sizeof(name) ? size : sizeof(name)),
-                 value);
+        snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name), value);
         status = field_choose("return", field_returns, name, &bit, err);
         *out |= 1U << bit;
         value += size;

@@ -50,7 +50,7 @@ static bool eight_digits(const char *text, uint64_t *out)
 {
     uint64_t v;
 
-    memcpy(&v, text, sizeof(v));
+    memcpy(&v, text, sizeof v);
     /* High nibbles are 3, and stay 3 when 6 is added to the low ones. */
     if ((v & 0xf0f0f0f0f0f0f0f0) != 0x3030303030303030 ||
         ((v + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) != 0x3030303030303030)
@@ -159,7 +159,7 @@ static bool by_double(const struct decimal *d, float *out)
     value = (double)d->mantissa * powers[d->exponent - MIN_POWER];
     if (!(value >= (double)FLT_MIN && value <= (double)FLT_MAX))
         return false;
-    memcpy(&bits, &value, sizeof(bits));
+    memcpy(&bits, &value, sizeof bits);
     if ((bits & 0x1fffffff) - (0x10000000 - 4) <= 8)
         return false;
     *out = (float)value;
@@ -201,7 +201,7 @@ static float by_strtof(const struct decimal *d)
         text[n++] = '1';
         exponent--;
     }
-    snprintf(text + n, sizeof(text) - n, "e%d", (int)exponent);
+    snprintf(text + n, sizeof text - n, "e%d", (int)exponent);
     return strtof(text, NULL);
 }
 

@@ -176,7 +176,7 @@ static size_t write_decimal(struct decimal d, char *out)
     }
 
     const char *first = text + write_digits(d.digits, text);
-    const int n = (int)(text + sizeof(text) - first);
+    const int n = (int)(text + sizeof text - first);
     const int point = n + d.exponent; /* digits before the decimal point */
 
     return point < -4 || point > 9 ? write_scientific(first, n, point, out)
@@ -188,7 +188,7 @@ size_t moed_wire_write_f32(float value, char *out)
     uint32_t bits;
     size_t sign = 0;
 
-    memcpy(&bits, &value, sizeof(bits));
+    memcpy(&bits, &value, sizeof bits);
 
     const uint32_t fraction = bits & 0x7fffff;
     const int exponent = (int)(bits >> 23 & 0xff);

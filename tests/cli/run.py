@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -197,6 +198,39 @@ class Synth(WithModel):
         self.assert_ends(moed("synth", "/nowhere/x.gguf", "--preset", "tiny"), 1, "/nowhere/x.gguf")
 
 
+class ArchFile(WithModel):
+    def side(self, *lines):
+        path = self.folder / "side.arch"
+        path.write_text("\n".join(lines))
+        return path
+
+    def test_every_command_that_opens_a_model_takes_it(self):
+        renamed = self.folder / "renamed.gguf"
+        renamed.write_bytes(self.model.read_bytes().replace(b"qwen3moe", b"mymodel1"))
+        self.assert_ends(moed("inspect", renamed), 1, '"mymodel1" is not in the table')
+        side = self.side("name = mymodel1", "like = qwen3moe", "scale = 2.5")
+        for words in (["inspect"], ["verify", "--rows", 2], ["bench", "--rows", 1, "--seconds", "0.01"]):
+            self.assert_ends(moed(words[0], renamed, *words[1:], MOED_ARG_ARCH_FILE=str(side)), 0)
+        text = moed("inspect", renamed, "--arch-file", side).stdout
+        self.assertIn("router        layers 0-2: The 8 experts are scored by a softmax", text)
+        self.assertIn("times 2.5", text)
+
+    def test_a_bad_line_is_named(self):
+        side = self.side("name = qwen3moe", "", "loudness = 11")
+        self.assert_ends(moed("inspect", self.model, "--arch-file", side), 2,
+                         f'{side}, line 3: column: found "loudness"')
+
+    def test_routing_that_must_be_supplied_is_random(self):
+        side = self.side("name = qwen3moe", "like = qwen3moe", "refuses_routing = reasons")
+        result = moed("verify", self.model, "--arch-file", side, "--rows", 8)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        result = moed("bench", self.model, "--arch-file", side, "--rows", "8", "--seconds", "0.01",
+                      "--json")
+        self.assertGreater(json.loads(result.stdout)["active_experts"], 2)
+        found = json.loads(moed("inspect", self.model, "--arch-file", side, "--json").stdout)
+        self.assertEqual(found["layers"][0]["refuses_routing"], "reasons")
+
+
 class Bench(WithModel):
     def bench(self, *words):
         result = moed("bench", self.model, "--seconds", "0.05", *words)
@@ -212,6 +246,33 @@ class Bench(WithModel):
             self.assertAlmostEqual(line["rows_per_s"] * line["ms"] / 1e3 / line["rows"], 1, 3)
             for key in ("ms", "gflops", "weight_gbps", "active_experts", "dram_read_gbps"):
                 self.assertGreater(line[key], 0)
+
+    def test_ceilings_are_lines_of_their_own(self):
+        lines = [json.loads(line) for line in self.bench("--rows", "1,64", "--json", "--ceilings")]
+        self.assertEqual([list(line) for line in lines],
+                         [["ceilings"]] + 2 * [BENCH_KEYS, ["rows", "bound", "fraction"]])
+        ceilings = lines[0]["ceilings"]
+        self.assertGreater(ceilings["dram_read_gbps"], 0)
+        self.assertIn("f32 baseline", ceilings["gops"])
+        for name, gops in ceilings["gops"].items():
+            self.assertGreater(gops, 0, name)
+        for line in lines[2::2]:
+            self.assertIn(line["bound"], ["memory", *ceilings["gops"]])
+            self.assertGreater(line["fraction"], 0)
+
+    def test_ceilings_are_two_more_columns(self):
+        text = self.bench("--rows", "2", "--ceilings", "--isa", "scalar")
+        lines = text[text.index("") + 1:]
+        self.assertRegex(text[0], r"^memory +[\d.]+ GB/s$")
+        self.assertTrue(all(re.search(r" +[\d.]+ GOPS$", line) for line in text[1:text.index("")]))
+        self.assertEqual(lines[0].split(), BENCH_KEYS + ["bound", "of_bound"])
+        self.assertRegex(lines[1], r"  (memory|f32 baseline) +[\d.]+%$")
+
+    def test_f32_activations_are_told(self):
+        line = json.loads(self.bench("--rows", "1", "--json", "--activations", "f32")[0])
+        self.assertEqual(list(line), BENCH_KEYS)
+        self.assertTrue(line["types"].endswith(" x f32"), line["types"])
+        self.assert_ends(moed("bench", self.model, "--activations", "int4"), 2, "int8|f32")
 
     def test_text_has_the_same_columns(self):
         lines = self.bench("--rows", "2", "--layer", "1")
@@ -240,6 +301,16 @@ class Verify(WithModel):
             lines = [line.split() for line in result.stdout.splitlines()[2:]]
             self.assertEqual([line[0] for line in lines], ["0", "1"])
             self.assertEqual([[line[3], line[4], line[6]] for line in lines], [[limit, "same", "ok"]] * 2)
+
+    def test_f32_activations_are_as_exact_as_f32_weights(self):
+        for kind in ("f16", "bf16", "q4_k_m", "q8_0"):
+            model = self.folder / f"exact-{kind}.gguf"
+            made = moed("synth", model, "--preset", "tiny", "--layers", 2, "--type", kind)
+            self.assertEqual(made.returncode, 0, made.stderr)
+            result = moed("verify", model, "--rows", 8, "--activations", "f32")
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            self.assertIn("f32 rows", result.stdout)
+            self.assertEqual({line.split()[3] for line in result.stdout.splitlines()[2:]}, {"1e-06"})
 
     def test_the_reference_agrees_with_itself_to_the_bit(self):
         result = moed("verify", self.model, "--backend", "reference", "--rows", 4, "--layers", "1")

@@ -246,6 +246,7 @@ class Api(unittest.TestCase):
         self.assertEqual(info["dtypes"], ["f32", "f16", "bf16"])
         self.assertEqual(info["limits"]["max_request_rows"], 8192)
         self.assertTrue(info["backend"]["name"] and info["backend"]["isa"])
+        self.assertEqual(info["backend"]["activations"], "int8")
 
     def test_experts(self):
         self.assertEqual(self.server.request("DELETE", "/v1/moe/experts").status, 204)
@@ -435,6 +436,24 @@ class Limits(unittest.TestCase):
                     self.assertEqual(harness.read_answer(plain).status, 200)
                     plain.close()
                 self.assertFalse(os.path.exists(path))
+
+    def test_refusals_are_counted_once(self):
+        case = harness.case("f32-two-layers")
+        row, path = case.rows(0)[0], "/v1/moe/layers/0/forward"
+        twice = {"expert_ids": [[1, 1]], "weights": [[1, 1]]}
+        with harness.Server(case.model, "--layers", "0", "--max-request-rows", "4") as server:
+            for code, status, answer in (
+                    ("layer_not_served", 421, server.post("/v1/moe/layers/1/forward", {})),
+                    ("too_large", 413, server.post(path, {"hidden_states": [row] * 5})),
+                    ("unprocessable", 422, server.post(path, {"hidden_states": row,
+                                                              "routing": twice})),
+                    ("unprocessable", 422, server.post(path, {"hidden_states": row,
+                                                              "shared_experts": "only"}))):
+                self.assertEqual((answer.status, answer.json()["code"]), (status, code), answer)
+            self.assertEqual(server.get("/v1/moe/nowhere").status, 404)
+            for code, count in (("layer_not_served", 1), ("too_large", 1), ("unprocessable", 2)):
+                self.assertEqual(server.metric("moed_rejected_total", reason=code), count, code)
+            self.assertEqual(server.metric("moed_rejected_total"), 4)
 
     def test_port_taken(self):
         case = harness.case("q8_0")

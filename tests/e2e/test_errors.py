@@ -329,9 +329,135 @@ class NotHttp(unittest.TestCase):
                             plain.shutdown(1)
                             status = harness.read_answer(plain).status
                         self.assertIn(status, (0, 400, 404, 411, 413, 414, 431, 505))
-                    except (ConnectionError, BrokenPipeError):
+                    except OSError:
                         pass  # refused in the middle of it
                     self.assertEqual(server.get("/readyz").status, 200)
+
+    def test_statuses(self):
+        """What it says itself cannot be problem+json, but is an answer all the same."""
+        case = harness.case("f32-two-layers")
+        with harness.Server(case.model) as server:
+            for status, data in ((431, b"GET /livez HTTP/1.1\r\nX: " + b"y" * 100000 + b"\r\n\r\n"),
+                                 (414, b"GET /" + b"x" * 100000 + b" HTTP/1.1\r\n\r\n"),
+                                 (400, b"GARB AGE\r\n\r\n"),
+                                 (400, b"POST / HTTP/1.1\r\nContent-Length: 5x\r\n\r\n")):
+                with self.subTest(data=data[:40]):
+                    self.assertEqual(server.exchange(data).status, status)
+                    self.assertEqual(server.get("/readyz").status, 200)
+
+    def test_a_length_that_is_not_meant(self):
+        """A coding that libmicrohttpd does not know makes the length unknown to it."""
+        case = harness.case("f32-two-layers")
+        with harness.Server(case.model) as server:
+            with server.socket() as plain:
+                plain.sendall(b"POST /v1/moe/layers/0/forward HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                              b"application/octet-stream\r\nTransfer-Encoding: gzip\r\n"
+                              b"Content-Length: 10\r\n\r\n" + bytes(300000))
+                plain.shutdown(1)
+                harness.read_answer(plain)
+            self.assertEqual(server.get("/readyz").status, 200)
+
+
+class Uploads(unittest.TestCase):
+    """Bodies that are not taken, of clients that do not ask first."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.case = harness.case("f32-two-layers")
+        cls.server = harness.Server(cls.case.model, "--max-inflight-bytes", "200000",
+                                    "--body-timeout-ms", "20000")
+        cls.head = (b"POST /v1/moe/layers/0/forward HTTP/1.1\r\nHost: x\r\n"
+                    b"Content-Type: application/octet-stream\r\n")
+
+    @classmethod
+    def tearDownClass(cls):
+        with cls.server:
+            pass
+
+    def test_a_large_one_is_cut_at_once(self):
+        with self.server.socket() as plain:
+            plain.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n")
+            answer = harness.read_answer(plain)
+        self.assertEqual((answer.status, answer.json()["code"]), (404, "not_found"))
+        self.assertEqual(answer.headers["Connection"], "close")
+
+    def test_headers_of_a_cut_answer(self):
+        with self.server.socket() as plain:
+            plain.sendall(b"PUT /v1/moe/forward HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\n"
+                          b"Content-Length: 2000000\r\n\r\n")
+            answer = harness.read_answer(plain)
+        self.assertEqual((answer.status, answer.headers["Allow"]), (405, "POST"))
+        self.assertEqual(answer.headers["X-Request-Id"], "mine")
+        self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+
+    def test_chunks_without_end_are_cut(self):
+        with self.server.socket() as plain:
+            plain.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked"
+                          b"\r\n\r\n")
+            for _ in range(17):  # of 64 KiB: heard out to 1 MiB
+                plain.sendall(b"10000\r\n" + bytes(65536) + b"\r\n")
+            self.assertEqual(harness.read_answer(plain).status, 404)
+
+    def test_all_bodies_together_are_bounded(self):
+        row = self.case.bytes(0, "hidden.f32")[:4 * self.case.hidden]
+        data = row * (150000 // len(row))
+        first = self.head + f"Content-Length: {len(data)}\r\n\r\n".encode() + data
+        with self.server.socket() as plain:
+            plain.sendall(first[:-1])
+            self.assertTrue(harness.eventually(lambda: self.refused(len(data))))
+            with self.server.socket() as other:  # one that did not say how much would come
+                other.sendall(self.head + b"Transfer-Encoding: chunked\r\n\r\n")
+                other.sendall(b"20000\r\n" + bytes(0x20000) + b"\r\n")
+                self.assertEqual(harness.read_answer(other).status, 429)
+            plain.sendall(first[-1:])
+            self.assertEqual(harness.read_answer(plain).status, 200)
+        self.assertEqual(self.server.exchange(first).status, 200)
+        answer = self.server.post_raw("/v1/moe/layers/0/forward", bytes(200001))
+        self.assertEqual(answer.status, 413, answer)
+        self.assertIn("200001", answer.json()["detail"])
+
+    def refused(self, size):
+        """Whether a body of that size is refused for what is in flight."""
+        with self.server.socket() as plain:
+            plain.sendall(self.head + f"Content-Length: {size}\r\nExpect: 100-continue"
+                          "\r\n\r\n".encode())
+            answer = harness.read_answer(plain)
+        if answer.status != 429:
+            return False
+        self.assertEqual(answer.json()["code"], "queue_full")
+        self.assertIn("the limit is 200000", answer.json()["detail"])
+        self.assertTrue(answer.headers["Retry-After"])
+        return True
+
+
+class SlowHeaders(unittest.TestCase):
+    def test_are_hung_up_on(self):
+        """However steadily they trickle in."""
+        case = harness.case("f32-two-layers")
+        with harness.Server(case.model, "--body-timeout-ms", "500") as server:
+            idle = server.socket()
+            kept = server.connect()
+            harness.ask(kept, "GET", "/livez")
+            with server.socket() as plain:
+                plain.sendall(b"GET /livez HTTP/1.1\r\nX: ")
+
+                def refused():
+                    try:
+                        plain.sendall(b"y")
+                        plain.settimeout(0.05)
+                        return plain.recv(1) == b""
+                    except TimeoutError:
+                        return False
+                    except OSError:
+                        return True
+
+                self.assertTrue(harness.eventually(refused))
+            self.assertEqual(idle.recv(1), b"")
+            idle.close()
+            own = kept.sock
+            self.assertEqual(harness.ask(kept, "GET", "/livez").status, 200)
+            self.assertIs(kept.sock, own)  # it has proved itself
+            kept.close()
 
 
 if __name__ == "__main__":

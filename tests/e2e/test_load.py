@@ -1,10 +1,12 @@
 """Many clients at once, clients that leave, and the server's beginning and end."""
+import contextlib
 import http.client
 import json
 import math
 import os
 import pty
 import random
+import resource
 import signal
 import socket
 import struct
@@ -239,6 +241,59 @@ class Drain(unittest.TestCase):
             self.assertLess(time.monotonic() - started, harness.PATIENCE / 2)
 
 
+def scrape_until_gone(server):
+    """One client that asks for /metrics as often as it can."""
+    while True:
+        try:
+            with server.socket() as plain:
+                plain.settimeout(5)
+                while True:
+                    plain.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                    if not harness.read_answer(plain).status:
+                        break
+        except OSError:
+            if server.process.poll() is not None:
+                return
+
+
+class ScrapedAtTheEnd(unittest.TestCase):
+    """Requests that are away on the pool when the server would stop."""
+
+    def test_after_a_hurry(self):
+        case = harness.case("f32-two-layers")
+        with harness.Server(case.model, "--metrics-per-expert", "--drain-timeout-ms", "1") as server:
+            idle = [server.socket() for _ in range(60)]
+            for plain in idle:
+                plain.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertEqual(harness.read_answer(plain).status, 200)
+            with server.socket() as half:  # what the drain waits for
+                half.sendall(b"POST /v1/moe/layers/0/forward HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                             b"application/octet-stream\r\nContent-Length: 1000\r\n\r\nabc")
+                time.sleep(0.2)
+                server.signal()
+                for plain in idle:
+                    time.sleep(0.01)
+                    with contextlib.suppress(OSError):
+                        plain.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertEqual(server.wait(), 0, server.text())
+            for plain in idle:
+                plain.close()
+
+
+class FewFiles(unittest.TestCase):
+    def test_every_failure_to_start_is_an_error(self):
+        """Wherever descriptors run out: at the loop, at the socket, at libmicrohttpd."""
+        for limit in range(6, 24):  # libuv itself aborts with less
+            with self.subTest(limit=limit):
+                done = subprocess.run(
+                    [harness.BIN, "serve", "/nowhere/model.gguf", "--listen", "127.0.0.1:0"],
+                    capture_output=True, text=True, check=False, timeout=harness.PATIENCE,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("moed: ", done.stderr)
+                self.assertNotIn("AddressSanitizer", done.stderr)
+
+
 def write_large_model(path):
     """A model of 800 MB that takes no room on the disk: its weights are a hole, all zeros."""
     hidden, width, experts = 2048, 1024, 32
@@ -340,6 +395,20 @@ class LargeModel(unittest.TestCase):
             server.signal()
             self.assertEqual(server.wait(), 0)
             self.assertIn("while loading", server.text())
+
+    def test_stop_while_loading_and_scraped(self):
+        for _ in range(3):
+            with harness.Server(self.model, "--metrics-per-expert", wait=False) as server:
+                threads = [threading.Thread(target=scrape_until_gone, args=(server,))
+                           for _ in range(8)]
+                for thread in threads:
+                    thread.start()
+                time.sleep(0.1)
+                server.signal()
+                self.assertEqual(server.wait(), 0, server.text())
+                for thread in threads:
+                    thread.join()
+                self.assertIn("while loading", server.text())
 
     def test_load_failure(self):
         with open(self.model, "r+b") as file:

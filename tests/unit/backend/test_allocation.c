@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static atomic_bool counting;
@@ -67,21 +68,54 @@ void *realloc(void *p, size_t size)
     return real(p, size);
 }
 
-int main(void)
+void *aligned_alloc(size_t alignment, size_t size)
 {
-    enum { rows = 40, hidden = 64, k = 2 };
+    static void *(*real)(size_t, size_t);
+
+    count();
+    if (!real)
+        *(void **)&real = next("aligned_alloc");
+    return real(alignment, size);
+}
+
+int posix_memalign(void **out, size_t alignment, size_t size)
+{
+    static int (*real)(void **, size_t, size_t);
+
+    count();
+    if (!real)
+        *(void **)&real = next("posix_memalign");
+    return real(out, alignment, size);
+}
+
+void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    static void *(*real)(void *, size_t, int, int, int, off_t);
+
+    count();
+    if (!real)
+        *(void **)&real = next("mmap");
+    return real(at, size, protection, flags, fd, offset);
+}
+
+enum { ROWS = 40, HIDDEN = 256, USED = 2 };
+
+/* Warm passes of every size over a model of one type; false if something failed. */
+static bool run(const char *type)
+{
     const struct tiny_spec spec = {.layers = 1,
-                                   .hidden = hidden,
-                                   .width = 96,
+                                   .hidden = HIDDEN,
+                                   .width = 256,
                                    .experts = 8,
-                                   .used = k,
+                                   .used = USED,
                                    .seed = 3,
-                                   .type = "Q4_0"};
-    const struct moed_backend_options options = {.name = "cpu", .threads = 2, .max_rows = rows};
-    static float x[rows * hidden], y[rows * hidden], weights[rows * k];
-    static int32_t ids[rows * k];
-    static uint8_t not_finite[rows];
-    struct moed_batch_rows batch = {.slots = k,
+                                   .type = type};
+    const struct moed_backend_options options = {.name = "cpu", .threads = 2, .max_rows = ROWS};
+    static float x[ROWS * HIDDEN], y[ROWS * HIDDEN], weights[ROWS * USED];
+    static int32_t ids[ROWS * USED];
+    static uint8_t not_finite[ROWS];
+    struct moed_batch_rows batch = {.rows = ROWS,
+                                    .slots = USED,
                                     .hidden = x,
                                     .output = y,
                                     .ids = ids,
@@ -99,12 +133,11 @@ int main(void)
         moed_backend_open(model, &options, &backend, &err) != 0 ||
         moed_workspace_create(backend, &workspace, &err) != 0) {
         fprintf(stderr, "%s\n", err.message);
-        return 1;
+        return false;
     }
-    batch.rows = rows;
     status = moed_forward(workspace, 0, &batch, &err); /* warms the thread team */
     atomic_store(&counting, true);
-    for (uint32_t n = 1; n <= rows && status == 0; n++) {
+    for (uint32_t n = 1; n <= ROWS && status == 0; n++) {
         batch.rows = n;
         status = moed_forward(workspace, 0, &batch, &err);
     }
@@ -113,6 +146,20 @@ int main(void)
     moed_backend_close(backend);
     moed_model_close(model);
     unlink(path);
-    printf("%d allocations in %d warm forward passes\n", atomic_load(&allocations), rows);
-    return status != 0 || atomic_load(&allocations) != 0;
+    return status == 0;
+}
+
+int main(void)
+{
+    static const char *const types[] = {"Q4_K", "Q8_0", "BF16", "F32", "IQ2_XS"};
+    bool ok = true;
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        const int before = atomic_load(&allocations);
+
+        ok = run(types[i]) && ok;
+        printf("%s: %d allocations in %d warm forward passes\n", types[i],
+               atomic_load(&allocations) - before, ROWS);
+    }
+    return !ok || atomic_load(&allocations) != 0;
 }

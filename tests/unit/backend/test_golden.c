@@ -1,4 +1,5 @@
-/* Every golden case, on both backends, through the library's public door. */
+/* Every golden case, on both backends, the second with int8 and with f32 rows, through the
+ * library's public door. */
 #include "../support/golden.h"
 
 #include <moed/moed.h>
@@ -10,12 +11,14 @@
 
 struct tally {
     const char *backend;
+    int f32_rows;
     int passed, failed;
 };
 
 static void fail(struct tally *t, const struct golden_case *c, const char *what)
 {
-    printf("FAILED %s %s layer %u: %s\n", t->backend, c->name, c->layer, what);
+    printf("FAILED %s%s %s layer %u: %s\n", t->backend, t->f32_rows ? ", f32 rows," : "", c->name,
+           c->layer, what);
     t->failed++;
 }
 
@@ -49,7 +52,7 @@ static void check_answer(struct tally *t, const struct golden_case *c, const flo
                          const struct moed_routing *routing)
 {
     const double error = golden_error(output, c->output, (size_t)c->rows * c->hidden);
-    const double limit = golden_tolerance(c, t->backend);
+    const double limit = t->f32_rows ? 1e-6 : golden_tolerance(c, t->backend);
     const int failed = t->failed;
     char what[96];
 
@@ -68,7 +71,7 @@ static void check_answer(struct tally *t, const struct golden_case *c, const flo
 static void check(const struct golden_case *c, void *context)
 {
     struct tally *t = context;
-    const struct moed_options options = {.backend = t->backend};
+    const struct moed_options options = {.backend = t->backend, .f32_rows = t->f32_rows};
     float *output = malloc((size_t)c->rows * c->hidden * sizeof *output);
     struct moed_routing routing = {
         .slots = c->k,
@@ -94,11 +97,12 @@ static void check(const struct golden_case *c, void *context)
 
 int main(void)
 {
-    static const char *const backends[] = {"reference", "cpu"};
+    static const struct tally columns[] = {
+        {.backend = "reference"}, {.backend = "cpu"}, {.backend = "cpu", .f32_rows = 1}};
     struct tally total = {0};
 
-    for (int i = 0; i < 2; i++) {
-        struct tally t = {.backend = backends[i]};
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        struct tally t = columns[i];
 
         if (golden_for_each(MOED_GOLDEN_DIR, check, &t) == 0) {
             printf("FAILED: no golden case below " MOED_GOLDEN_DIR "\n");

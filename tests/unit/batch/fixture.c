@@ -16,8 +16,11 @@ void fixture_init(struct fixture *f, uint32_t max_rows)
 {
     memset(f, 0, sizeof(*f));
     for (uint32_t i = 0; i < LAYERS; i++) {
-        f->layers[i] = (struct moed_layer){
-            .index = layer_at(i), .hidden = HIDDEN, .experts = EXPERTS, .used = USED};
+        f->layers[i] = (struct moed_layer){.index = layer_at(i),
+                                           .hidden = HIDDEN,
+                                           .experts = EXPERTS,
+                                           .used = USED,
+                                           .shared.width = 1};
     }
     f->model = (struct moed_model){.n_layers = LAYERS, .layers = f->layers};
     fake_init(&f->backend, &f->model, max_rows);

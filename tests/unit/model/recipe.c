@@ -3,6 +3,7 @@
 
 #include "kernels/dtype.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +107,35 @@ static void write_keys(const struct recipe *r, struct moed_gguf_writer *w)
     }
 }
 
-static void write_data(const struct recipe_tensor *t, struct moed_gguf_writer *w)
+/* Weights that keep rows at about their size; norms and scales are near 1. */
+static void fill_at_random(const struct recipe_tensor *t, struct moed_random *random, void *data,
+                           uint64_t n)
+{
+    const bool vector = t->n_dims == 1 && strstr(t->name, "gate_inp") == NULL;
+    const float sigma = vector ? 0.1F : 1.0F / sqrtf((float)t->dims[0]);
+    float *f32 = data;
+
+    if (!moed_format_by_name(t->type)->fill)
+        return;
+    moed_format_by_name(t->type)->fill(random, sigma, data, n);
+    for (uint64_t i = 0; vector && strcmp(t->type, "F32") == 0 && i < n; i++)
+        f32[i] += 1.0F;
+}
+
+static void ramp(const struct recipe_tensor *t, uint8_t *data, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        const float value = (float)(i % 1000);
+
+        if (strcmp(t->type, "F32") == 0)
+            memcpy(data + 4 * i, &value, 4);
+        else if (strcmp(t->type, "F16") == 0)
+            moed_dtype_from_f32(MOED_F16, &value, data + 2 * i, 1);
+    }
+}
+
+static void write_data(const struct recipe_tensor *t, struct moed_random *random,
+                       struct moed_gguf_writer *w)
 {
     const struct moed_format *format = moed_format_by_name(t->type);
     uint64_t n = t->dims[0];
@@ -116,28 +145,25 @@ static void write_data(const struct recipe_tensor *t, struct moed_gguf_writer *w
         n *= t->dims[i];
     data = calloc(n / format->block, format->bytes);
     assert_non_null(data);
-    for (uint64_t i = 0; i < n; i++) {
-        const float value = (float)(i % 1000);
-
-        if (strcmp(t->type, "F32") == 0)
-            memcpy(data + 4 * i, &value, 4);
-        else if (strcmp(t->type, "F16") == 0)
-            moed_dtype_from_f32(MOED_F16, &value, data + 2 * i, 1);
-    }
+    if (random)
+        fill_at_random(t, random, data, n);
+    else
+        ramp(t, data, n);
     assert_int_equal(moed_gguf_writer_data(w, data, n / format->block * format->bytes, NULL), 0);
     free(data);
 }
 
-int recipe_open(const struct recipe *r, const char *layers, struct moed_model **out,
-                struct moed_error *err)
+void recipe_write(const struct recipe *r, char path[64])
 {
-    char path[] = "/tmp/moed-recipe-XXXXXX";
+    struct moed_random random;
     struct moed_gguf_writer *w;
-    int fd = mkstemp(path);
-    int rc;
+    int fd;
 
+    snprintf(path, 64, "/tmp/moed-recipe-XXXXXX");
+    fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
+    moed_random_seed(&random, r->seed);
     assert_int_equal(moed_gguf_writer_create(path, &w, NULL), 0);
     write_keys(r, w);
     for (size_t i = 0; i < r->n_tensors; i++) {
@@ -148,10 +174,19 @@ int recipe_open(const struct recipe *r, const char *layers, struct moed_model **
             0);
     }
     for (size_t i = 0; i < r->n_tensors; i++)
-        write_data(&r->tensors[i], w);
+        write_data(&r->tensors[i], r->seed != 0 ? &random : NULL, w);
     assert_int_equal(moed_gguf_writer_finish(w, NULL), 0);
     moed_gguf_writer_destroy(w);
-    rc = moed_model_open(path, layers, out, err);
+}
+
+int recipe_open(const struct recipe *r, const char *layers, struct moed_model **out,
+                struct moed_error *err)
+{
+    char path[64];
+    int rc;
+
+    recipe_write(r, path);
+    rc = moed_model_open(path, &(struct moed_model_options){.layers = layers}, out, err);
     unlink(path);
     return rc;
 }

@@ -30,6 +30,7 @@ struct recipe_tensor {
 
 struct recipe {
     const char *arch;
+    uint64_t seed; /* of random weights; 0: element i of F32 and F16 tensors is i mod 1000 */
     struct recipe_key keys[RECIPE_MAX];
     struct recipe_tensor tensors[RECIPE_MAX];
     size_t n_keys, n_tensors;
@@ -54,7 +55,9 @@ void recipe_drop(struct recipe *r, const char *name);
 void recipe_bank(struct recipe *r, unsigned block, const char *suffix, uint64_t width,
                  uint64_t count);
 
-/* Writes and opens it. Element i of every F32 and F16 tensor is i mod 1000; others are zeros. */
+/* Writes it to a new file, whose name goes into path[64]. */
+void recipe_write(const struct recipe *r, char path[64]);
+/* Writes and opens it. */
 int recipe_open(const struct recipe *r, const char *layers, struct moed_model **out,
                 struct moed_error *err);
 /* Opens it, fails the test with the message if it cannot. */

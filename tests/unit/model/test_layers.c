@@ -1,4 +1,4 @@
-/* Which blocks are served: selections, dense blocks, blocks that the architecture refuses. */
+/* Which blocks are served: selections, dense blocks, blocks that differ. */
 #include "recipe.h"
 
 #include "src/model/layers.h"
@@ -103,27 +103,80 @@ static void one_of_them(void **state)
     assert_non_null(strstr(err.message, "4 blocks"));
 }
 
-/* deepseek4's first blocks choose by token id. */
-static void refused_blocks(void **state)
+/* deepseek4's first blocks choose by token id: their routing is the caller's. */
+static void blocks_whose_routing_is_refused(void **state)
 {
     struct moed_model *m;
-    struct moed_error err;
     struct recipe r;
 
     (void)state;
     interleaved(&r, "deepseek4");
     recipe_tensor(&r, "blk.1.ffn_gate_tid2eid.weight", "I32", 2, 100, 0);
     m = recipe_must_open(&r);
-    assert_int_equal(m->n_moe_layers, 2);
-    assert_int_equal(m->n_layers, 1);
-    assert_int_equal(m->layers[0].index, 3);
+    assert_int_equal(m->n_layers, 2);
+    assert_non_null(strstr(m->layers[0].router.refuses_routing, "token id"));
+    assert_null(m->layers[1].router.refuses_routing);
     moed_model_close(m);
-    assert_int_equal(recipe_open(&r, "1", &m, &err), MOED_E_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "block 1"));
-    assert_non_null(strstr(err.message, "token id"));
-    recipe_tensor(&r, "blk.3.ffn_gate_tid2eid.weight", "I32", 2, 100, 0);
-    assert_int_equal(recipe_open(&r, NULL, &m, &err), MOED_E_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "no block"));
+}
+
+/* Another number of experts, of another width, in each block: the tensors say so. */
+static void shapes_that_change(void **state)
+{
+    struct moed_model *m;
+    struct recipe r;
+
+    (void)state;
+    interleaved(&r, "qwen3moe");
+    recipe_drop_key(&r, "expert_count");
+    recipe_tensor(&r, "blk.3.ffn_gate_inp.weight", "F32", RECIPE_H, 2 * RECIPE_E, 0);
+    recipe_bank(&r, 3, "_exps", RECIPE_F / 2, 2 * RECIPE_E);
+    m = recipe_must_open(&r);
+    assert_int_equal(m->layers[0].experts, RECIPE_E);
+    assert_int_equal(m->layers[1].experts, 2 * RECIPE_E);
+    assert_int_equal(m->layers[1].routed.width, RECIPE_F / 2);
+    assert_int_equal(m->layers[1].routed.up.count, 2 * RECIPE_E);
+    moed_model_close(m);
+}
+
+/* Leading blocks are dense, and the file may say how many. */
+static void leading_dense_blocks(void **state)
+{
+    struct moed_model *m;
+    struct recipe r;
+
+    (void)state;
+    interleaved(&r, "deepseek2");
+    recipe_key(&r, "leading_dense_block_count", RECIPE_U32, 1);
+    m = recipe_must_open(&r);
+    assert_int_equal(m->layers[0].index, 1);
+    moed_model_close(m);
+    recipe_key(&r, "leading_dense_block_count", RECIPE_U32, 2);
+    recipe_must_fail(
+        &r, MOED_E_BAD_FILE,
+        (const char *const[4]){"leading_dense_block_count is 2", "blk.1.ffn_down_exps.weight"});
+}
+
+/* block_count includes prediction blocks behind the model, which have experts too, or not. */
+static void trailing_prediction_blocks(void **state)
+{
+    struct moed_model *m;
+    struct recipe r;
+
+    (void)state;
+    interleaved(&r, "glm-dsa");
+    recipe_key(&r, "nextn_predict_layers", RECIPE_U32, 1);
+    recipe_tensor(&r, "blk.3.nextn.eh_proj.weight", "F32", 2 * RECIPE_H, RECIPE_H, 0);
+    m = recipe_must_open(&r);
+    assert_int_equal(m->block_count, 4);
+    assert_int_equal(m->layers[m->n_layers - 1].index, 3);
+    moed_model_close(m);
+    recipe_key(&r, "block_count", RECIPE_U32, 5);
+    recipe_tensor(&r, "blk.4.nextn.eh_proj.weight", "F32", 2 * RECIPE_H, RECIPE_H, 0);
+    recipe_bank(&r, 4, "", 96, 1);
+    m = recipe_must_open(&r);
+    assert_int_equal(m->block_count, 5);
+    assert_int_equal(m->n_moe_layers, 2);
+    moed_model_close(m);
 }
 
 int main(void)
@@ -133,7 +186,10 @@ int main(void)
         cmocka_unit_test(bad_selections),
         cmocka_unit_test(dense_blocks_are_stepped_over),
         cmocka_unit_test(one_of_them),
-        cmocka_unit_test(refused_blocks),
+        cmocka_unit_test(blocks_whose_routing_is_refused),
+        cmocka_unit_test(shapes_that_change),
+        cmocka_unit_test(leading_dense_blocks),
+        cmocka_unit_test(trailing_prediction_blocks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

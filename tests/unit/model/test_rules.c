@@ -187,12 +187,19 @@ static void promised_shared_experts(void **state)
     recipe_key(&r, "expert_shared_count", RECIPE_U32, 2);
     recipe_must_fail(&r, MOED_E_BAD_FILE,
                      (const char *const[4]){"expert_shared_count is 2", "ffn_down_shexp"});
+    recipe_bank(&r, 0, "_shexp", 16, 1);
+    recipe_key(&r, "expert_shared_feed_forward_length", RECIPE_U32, 8); /* of each */
+    assert_int_equal(bind_one().shared.width, 16);
+    recipe_key(&r, "expert_shared_feed_forward_length", RECIPE_U32, 16); /* of both */
+    assert_int_equal(bind_one().shared.width, 16);
+    recipe_key(&r, "expert_shared_feed_forward_length", RECIPE_U32, 24);
+    recipe_must_fail(&r, MOED_E_BAD_FILE,
+                     (const char *const[4]){"expert_shared_feed_forward_length is 24",
+                                            "ffn_down_shexp.weight says 16"});
 }
 
-static void unknown_and_refused(void **state)
+static void unknown(void **state)
 {
-    static const char *const refused[] = {"smallthinker", "gemma4", "grovemoe"};
-
     (void)state;
     recipe_init(&r, "brandnew");
     needs_bias_and_gating();
@@ -202,11 +209,79 @@ static void unknown_and_refused(void **state)
                                             "expert_weights_norm=true", "qwen3moe"});
     recipe_must_fail(&r, MOED_E_UNSUPPORTED,
                      (const char *const[4]){"expert_count=8", "llama4", "cohere2moe"});
-    for (size_t i = 0; i < MOED_ARRAY_LEN(refused); i++) {
-        recipe_init(&r, refused[i]);
-        recipe_must_fail(&r, MOED_E_UNSUPPORTED,
-                         (const char *const[4]){refused[i], "cannot be served"});
-    }
+}
+
+/* One row does not tell which experts; what follows the choice is computed. */
+static void routing_that_is_the_callers(void **state)
+{
+    struct moed_model *m;
+    struct moed_layer l;
+    char text[600];
+
+    (void)state;
+    recipe_init(&r, "smallthinker");
+    needs_bias_and_gating();
+    recipe_drop(&r, "blk.0.exp_probs_b.bias");
+    l = bind_one();
+    assert_non_null(strstr(l.router.refuses_routing, "layer's input"));
+    assert_null(l.block.refuses_residual);
+
+    recipe_init(&r, "gemma4");
+    recipe_bank(&r, 0, "", 16, 1); /* the dense branch: the caller's */
+    recipe_tensor(&r, "blk.0.pre_ffw_norm_2.weight", "F32", RECIPE_H, 0, 0);
+    recipe_tensor(&r, "blk.0.ffn_down_exps.scale", "F32", RECIPE_E, 0, 0);
+    m = recipe_must_open(&r);
+    assert_non_null(m->layers[0].router.refuses_routing);
+    assert_int_equal(m->layers[0].shared.width, 0);
+    assert_int_equal(m->layers[0].routed.down_scale.cols, RECIPE_E);
+    assert_null(m->layers[0].block.refuses_norm);
+    assert_non_null(strstr(m->layers[0].block.refuses_residual, "dense branch"));
+    moed_router_describe(&m->layers[0], text, sizeof(text));
+    assert_string_equal(text,
+                        "Requests choose among the 8 experts: its router reads another norm of the "
+                        "state after attention than the experts; the weight multiplies the "
+                        "expert's output. y = sum_S w_e E_e(x)");
+    moed_model_close(m);
+}
+
+static void chunk_experts(void **state)
+{
+    struct moed_model *m;
+    char text[900];
+
+    (void)state;
+    recipe_init(&r, "grovemoe");
+    recipe_key(&r, "expert_group_scale", RECIPE_F32, 0.25);
+    recipe_bank(&r, 0, "_chexps", 16, RECIPE_E / 2);
+    recipe_key(&r, "experts_per_group", RECIPE_U32, 2);
+    recipe_key(&r, "expert_chunk_feed_forward_length", RECIPE_U32, 16);
+    m = recipe_must_open(&r);
+    assert_int_equal(m->layers[0].router.select, MOED_SELECT_SIGMOID);
+    assert_int_equal(m->layers[0].chunk_size, 2);
+    assert_int_equal(m->layers[0].chunks.width, 16);
+    assert_int_equal(m->layers[0].chunks.down.count, RECIPE_E / 2);
+    assert_true(m->layers[0].chunk_scale == 0.25F);
+    moed_router_describe(&m->layers[0], text, sizeof(text));
+    assert_non_null(strstr(text, "Each 2 neighbours share a chunk of width 16"));
+    assert_non_null(strstr(text, "y = sum_S w_e E_e(x) + 0.25 sum_S w_e C_(e div 2)(x)"));
+    moed_model_close(m);
+
+    recipe_key(&r, "experts_per_group", RECIPE_U32, 4);
+    recipe_must_fail(&r, MOED_E_BAD_FILE,
+                     (const char *const[4]){"experts_per_group is 4", "ffn_down_chexps", "2"});
+    recipe_drop_key(&r, "experts_per_group");
+    recipe_key(&r, "expert_chunk_feed_forward_length", RECIPE_U32, 17);
+    recipe_must_fail(&r, MOED_E_BAD_FILE,
+                     (const char *const[4]){"expert_chunk_feed_forward_length is 17", "16"});
+    recipe_bank(&r, 0, "_chexps", 16, 3);
+    recipe_must_fail(&r, MOED_E_BAD_FILE,
+                     (const char *const[4]){"found 3 chunks", "divisor of the 8"});
+    recipe_drop(&r, "blk.0.ffn_down_chexps.weight");
+    recipe_must_fail(&r, MOED_E_BAD_FILE, (const char *const[4]){"ffn_down_chexps", "missing"});
+
+    recipe_init(&r, "qwen3moe");
+    recipe_bank(&r, 0, "_chexps", 16, RECIPE_E / 2);
+    recipe_must_fail(&r, MOED_E_UNSUPPORTED, (const char *const[4]){"second bank", "qwen3moe"});
 }
 
 static void descriptions(void **state)
@@ -250,7 +325,9 @@ int main(void)
         cmocka_unit_test(residuals_and_norms),
         cmocka_unit_test(sums_that_are_scaled),
         cmocka_unit_test(promised_shared_experts),
-        cmocka_unit_test(unknown_and_refused),
+        cmocka_unit_test(unknown),
+        cmocka_unit_test(routing_that_is_the_callers),
+        cmocka_unit_test(chunk_experts),
         cmocka_unit_test(descriptions),
     };
 

@@ -101,7 +101,8 @@ static void random_plans(void **state)
         struct batch b;
 
         random_batch(&r, &b);
-        moed_plan_build(&plan, &(struct moed_plan_input){.rows = ROWS,
+        moed_plan_build(&plan, &(struct moed_plan_input){.experts = EXPERTS,
+                                                         .rows = ROWS,
                                                          .slots = SLOTS,
                                                          .ids = b.ids,
                                                          .weights = b.weights,
@@ -119,9 +120,41 @@ static void no_rows_no_entries(void **state)
 
     (void)state;
     assert_int_equal(moed_plan_init(&plan, 4, 8), 0);
-    moed_plan_build(&plan, &(struct moed_plan_input){.rows = 0, .slots = 2});
+    moed_plan_build(&plan, &(struct moed_plan_input){.experts = 4, .slots = 2});
     assert_int_equal(plan.n_active, 0);
     assert_int_equal(plan.begin[5], 0);
+    moed_plan_fini(&plan);
+}
+
+/* Experts 0 to 2 and 3 to 5 share a chunk: 7 and 8 of the plan, behind the shared expert. */
+static void chunks_take_the_sum_of_their_experts(void **state)
+{
+    const int32_t ids[] = {0, 2, 5, 1, -1, -1, 4, 3, -1};
+    const float weights[] = {0.5F, 0.25F, 1.0F, 2.0F, 9.0F, 9.0F, 3.0F, 4.0F, 9.0F};
+    const uint8_t skip[] = {0, 0, 1}, shared[] = {0, 1, 0};
+    struct moed_plan plan;
+
+    (void)state;
+    assert_int_equal(moed_plan_init(&plan, 6, 3 * 7), 0);
+    moed_plan_build(&plan, &(struct moed_plan_input){.experts = 6,
+                                                     .chunk_size = 3,
+                                                     .rows = 3,
+                                                     .slots = 3,
+                                                     .ids = ids,
+                                                     .weights = weights,
+                                                     .skip = skip,
+                                                     .shared = shared});
+    assert_int_equal(plan.planned, 9);
+    assert_int_equal(plan.begin[9], 8);
+    assert_int_equal(plan.begin[7] - plan.begin[6], 1);
+    assert_int_equal(plan.begin[8] - plan.begin[7], 2);
+    assert_int_equal(plan.row[plan.begin[7]], 0);
+    assert_true(plan.weight[plan.begin[7]] == 0.75F);
+    assert_int_equal(plan.row[plan.begin[7] + 1], 1);
+    assert_true(plan.weight[plan.begin[7] + 1] == 2.0F);
+    assert_int_equal(plan.row[plan.begin[8]], 0);
+    assert_true(plan.weight[plan.begin[8]] == 1.0F);
+    assert_int_equal(plan.active[0], 7); /* two rows */
     moed_plan_fini(&plan);
 }
 
@@ -130,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_plans),
         cmocka_unit_test(no_rows_no_entries),
+        cmocka_unit_test(chunks_take_the_sum_of_their_experts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

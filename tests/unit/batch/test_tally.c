@@ -112,6 +112,61 @@ static void reset_starts_again(void **state)
     fixture_fini(&f);
 }
 
+struct reading {
+    struct fixture *f;
+    atomic_bool over;
+    bool wrong; /* a count came out larger than all that was sent */
+};
+
+enum { SENDS = 300, ROWS = 8 };
+
+static void *read_all_the_time(void *argument)
+{
+    struct reading *r = argument;
+    struct moed_expert_load load;
+    uint64_t rows[EXPERTS];
+
+    while (!atomic_load(&r->over)) {
+        moed_batcher_expert_load(r->f->batcher, 5, &load, rows, NULL);
+        r->wrong = r->wrong || load.rows > SENDS * ROWS;
+        for (uint32_t e = 0; e < EXPERTS; e++) {
+            r->wrong = r->wrong || rows[e] > SENDS * ROWS;
+        }
+    }
+    return NULL;
+}
+
+static void *reset_all_the_time(void *argument)
+{
+    struct reading *r = argument;
+
+    while (!atomic_load(&r->over)) {
+        moed_batcher_reset_load(r->f->batcher);
+    }
+    return NULL;
+}
+
+static void a_reset_meanwhile_wraps_no_count(void **state)
+{
+    struct fixture f;
+    struct reading reading = {.f = &f};
+    pthread_t reader, resetter;
+
+    (void)state;
+    fixture_init(&f, 8);
+    fixture_start(&f, &options);
+    pthread_create(&reader, NULL, read_all_the_time, &reading);
+    pthread_create(&resetter, NULL, reset_all_the_time, &reading);
+    for (uint32_t i = 0; i < SENDS; i++) {
+        send(&f, ROWS, 0, (int32_t[]){2, 3, 4}, (float[]){1, 1, 1});
+    }
+    atomic_store(&reading.over, true);
+    pthread_join(reader, NULL);
+    pthread_join(resetter, NULL);
+    assert_false(reading.wrong);
+    fixture_fini(&f);
+}
+
 static void batches_are_counted(void **state)
 {
     struct fixture f;
@@ -149,9 +204,8 @@ static void batches_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(experts_are_counted),
-        cmocka_unit_test(even_load_is_fair),
-        cmocka_unit_test(reset_starts_again),
+        cmocka_unit_test(experts_are_counted), cmocka_unit_test(even_load_is_fair),
+        cmocka_unit_test(reset_starts_again),  cmocka_unit_test(a_reset_meanwhile_wraps_no_count),
         cmocka_unit_test(batches_are_counted),
     };
 
