@@ -279,7 +279,7 @@ static const struct option options[] = {
     {"isa", OPTION_TEXT, AT(backend.isa), "NAME", .help = "instruction set of the cpu backend",
      .unset = "best found"},
     {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
-     .help = "what quantised weights are multiplied with: f32 is exact and slower"},
+     .help = "form of the rows: f32 is exact, and slower"},
     {"load", OPTION_CHOICE, AT(load), "resident|mmap",
      .help = "weights in private memory or in the file's mapping"},
     {"seconds", OPTION_SECONDS, AT(seconds), "S", .help = "time to measure each size"},

@@ -31,7 +31,7 @@ static const struct option options[] = {
     {"isa", OPTION_TEXT, SERVER(isa), "NAME", .help = "instruction set of the cpu backend",
      .unset = "best found"},
     {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
-     .help = "what quantised weights are multiplied with: f32 is exact and slower"},
+     .help = "form of the rows: f32 is exact, and slower"},
     {"threads", OPTION_NUMBER, SERVER(threads), "N", .help = "threads of a worker",
      .unset = "physical cores"},
     {"workers", OPTION_NUMBER, SERVER(workers), "N", .help = "batches computed at the same time",

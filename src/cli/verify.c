@@ -211,7 +211,7 @@ static const struct option options[] = {
     {"isa", OPTION_TEXT, AT(isa), "NAME", .help = "instruction set of the cpu backend",
      .unset = "best found"},
     {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
-     .help = "what quantised weights are multiplied with: f32 is exact and slower"},
+     .help = "form of the rows: f32 is exact, and slower"},
     {"threads", OPTION_NUMBER, AT(threads), "N", .help = "threads of the team",
      .unset = "physical cores"},
     {"seed", OPTION_SEED, AT(seed), "N", .help = "seed of the random rows"},
