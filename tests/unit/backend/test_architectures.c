@@ -79,8 +79,8 @@ static void run(const struct moed_model *model, const char *backend, uint8_t fla
                                     .weights = out->weights,
                                     .flags = all_flags,
                                     .not_finite = not_finite};
-    struct moed_backend *b;
-    struct moed_workspace *ws;
+    struct moed_backend *b = NULL;
+    struct moed_workspace *ws = NULL;
     struct moed_error err;
 
     memset(out->output, 0xff, sizeof(out->output)); /* NaN: dirty on purpose */
