@@ -6,22 +6,11 @@
 #include "tables.h"
 #include "vector.h"
 
+#define ISA        avx512
 #define TILE_W     4
 #define TILE_X     4
 #define MAX_TILE   5
 #define FLOAT_TILE 8
-
-#include "activate.inc"
-
-#include "float.inc"
-
-#include "codes.inc"
-
-#include "int8.inc"
-
-#include "multiply_rows.inc"
-
-#include "prepare.inc"
 
 static bool supported(void)
 {
@@ -29,21 +18,4 @@ static bool supported(void)
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
 
-static const struct moed_product products[] = {
-#define X(TYPE) {#TYPE, MOED_ROWS_F32, multiply_##TYPE},
-    FLOAT_PRODUCTS(X)
-#undef X
-#define X(TYPE) {#TYPE, MOED_ROWS_Q8, multiply_##TYPE},
-        QUANT_PRODUCTS(X)
-#undef X
-            {NULL, MOED_ROWS_F32, NULL},
-};
-
-const struct moed_isa moed_isa_avx512 = {
-    .name = "avx512",
-    .supported = supported,
-    .products = products,
-    .multiply_rows = multiply_rows,
-    .prepare = prepare,
-    .activate = activate,
-};
+#include "isa.inc"

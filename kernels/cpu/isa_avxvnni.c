@@ -8,22 +8,11 @@
 
 #include <cpuid.h>
 
+#define ISA        avxvnni
 #define TILE_W     1
 #define TILE_X     4
 #define MAX_TILE   3
 #define FLOAT_TILE 5
-
-#include "activate.inc"
-
-#include "float.inc"
-
-#include "codes.inc"
-
-#include "int8.inc"
-
-#include "multiply_rows.inc"
-
-#include "prepare.inc"
 
 static bool supported(void)
 {
@@ -37,21 +26,4 @@ static bool supported(void)
            __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1U << 4)) != 0;
 }
 
-static const struct moed_product products[] = {
-#define X(TYPE) {#TYPE, MOED_ROWS_F32, multiply_##TYPE},
-    FLOAT_PRODUCTS(X)
-#undef X
-#define X(TYPE) {#TYPE, MOED_ROWS_Q8, multiply_##TYPE},
-        QUANT_PRODUCTS(X)
-#undef X
-            {NULL, MOED_ROWS_F32, NULL},
-};
-
-const struct moed_isa moed_isa_avxvnni = {
-    .name = "avxvnni",
-    .supported = supported,
-    .products = products,
-    .multiply_rows = multiply_rows,
-    .prepare = prepare,
-    .activate = activate,
-};
+#include "isa.inc"

@@ -8,43 +8,15 @@
 
 #include <sys/auxv.h>
 
+#define ISA        neon
 #define TILE_W     1
 #define TILE_X     4
 #define MAX_TILE   3
 #define FLOAT_TILE 6
-
-#include "activate.inc"
-
-#include "float.inc"
-
-#include "codes.inc"
-
-#include "int8.inc"
-
-#include "multiply_rows.inc"
-
-#include "prepare.inc"
 
 static bool supported(void)
 {
     return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 }
 
-static const struct moed_product products[] = {
-#define X(TYPE) {#TYPE, MOED_ROWS_F32, multiply_##TYPE},
-    FLOAT_PRODUCTS(X)
-#undef X
-#define X(TYPE) {#TYPE, MOED_ROWS_Q8, multiply_##TYPE},
-        QUANT_PRODUCTS(X)
-#undef X
-            {NULL, MOED_ROWS_F32, NULL},
-};
-
-const struct moed_isa moed_isa_neon = {
-    .name = "neon",
-    .supported = supported,
-    .products = products,
-    .multiply_rows = multiply_rows,
-    .prepare = prepare,
-    .activate = activate,
-};
+#include "isa.inc"

@@ -17,7 +17,8 @@ void build_bytes(struct build *b, const void *data, size_t size)
         b->at = realloc(b->at, b->capacity);
         assert_non_null(b->at);
     }
-    memcpy(b->at + b->size, data, size);
+    if (size > 0) /* an empty builder has no memory yet */
+        memcpy(b->at + b->size, data, size);
     b->size += size;
 }
 
