@@ -33,6 +33,9 @@ int moed_backend_open(const struct moed_model *model, const struct moed_backend_
         return moed_fail(err, MOED_E_USAGE,
                          "backend \"%s\" is unknown; known are auto, cpu, reference",
                          options->name);
+    if (options->map && options->mlock)
+        return moed_fail(err, MOED_E_USAGE,
+                         "weights in the file's mapping cannot be locked: leave out mmap or mlock");
     if (complete.threads == 0)
         complete.threads = moed_physical_cores();
     if (complete.max_rows == 0)

@@ -307,6 +307,9 @@ static void unknown_names_list_the_known(void **state)
     assert_int_equal(moed_backend_open(r.model, &options, &backend, &err), MOED_E_USAGE);
     assert_non_null(strstr(err.message, "altivec"));
     assert_non_null(strstr(err.message, "scalar"));
+    options = (struct moed_backend_options){.map = true, .mlock = true};
+    assert_int_equal(moed_backend_open(r.model, &options, &backend, &err), MOED_E_USAGE);
+    assert_non_null(strstr(err.message, "mlock"));
     rig_close(&r);
 }
 
