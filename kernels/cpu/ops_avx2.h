@@ -118,12 +118,6 @@ OP vi vi_byte_of(vi a, int n)
     return (vi)((ints)a >> (8 * n) & 255);
 }
 
-/* One value in every lane. */
-OP vi vi_set(int32_t value)
-{
-    return _mm256_set1_epi32(value);
-}
-
 OP vf vf_zero(void)
 {
     return _mm256_setzero_ps();

@@ -112,12 +112,6 @@ OP vi vi_byte_of(vi a, int n)
     return (vi)((ints)a >> (8 * n) & 255);
 }
 
-/* One value in every lane. */
-OP vi vi_set(int32_t value)
-{
-    return vdupq_n_s32(value);
-}
-
 OP vf vf_zero(void)
 {
     return vdupq_n_f32(0.0F);
