@@ -24,6 +24,8 @@ struct moed_server_options {
     uint64_t max_body_bytes, max_inflight_bytes;   /* of one request; of all that are in flight */
     uint32_t body_timeout_ms, default_deadline_ms; /* deadline 0: none */
     uint32_t drain_delay_ms, drain_timeout_ms;
+    const char *api_key_file; /* NULL: no key is asked for */
+    bool metrics_open;        /* /metrics without a key */
     bool metrics_per_expert;
     bool progress; /* draw a bar on stderr while loading (a terminal); else log lines */
 };

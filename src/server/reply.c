@@ -76,6 +76,10 @@ void reply_problem(struct request *request, int code, const char *detail)
     reply->body = moed_wire_print_problem(code, detail, request->id, &reply->size);
     if (retry_after(code) > 0)
         reply_header(request, "Retry-After", "%d", retry_after(code));
+    else if (code == MOED_E_UNAUTHORIZED)
+        reply_header(request, "WWW-Authenticate", "Bearer realm=\"moed\"%s",
+                     request_header(request, "Authorization") != NULL ? ", error=\"invalid_token\""
+                                                                      : "");
     else if (code == MOED_E_METHOD)
         reply_header(request, "Allow", "%s", request->allow);
     else if (code == MOED_E_MEDIA_TYPE)

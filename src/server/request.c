@@ -98,6 +98,23 @@ static int check_phase(const struct request *request, struct moed_error *err)
     return 0;
 }
 
+/* Also for paths that do not exist: what does is nobody's business without a key. */
+static int check_key(const struct request *request, struct moed_error *err)
+{
+    const struct server *server = request->server;
+    enum route_access access = request->route != NULL ? request->route->access : ROUTE_KEYED;
+
+    if (server->keys.n == 0 || access == ROUTE_OPEN ||
+        (access == ROUTE_METRICS && server->options->metrics_open))
+        return 0;
+    if (keys_allow(&server->keys, request_header(request, "Authorization"),
+                   request_header(request, "X-API-Key")))
+        return 0;
+    return moed_fail(err, MOED_E_UNAUTHORIZED,
+                     "found no API key of this server, expected one in \"Authorization: Bearer\" "
+                     "or in X-API-Key");
+}
+
 /* All that can be known before the body. */
 static int check_head(struct request *request, const char *path, struct moed_error *err)
 {
@@ -106,6 +123,8 @@ static int check_head(struct request *request, const char *path, struct moed_err
 
     request->route = match.route;
     memcpy(request->allow, match.allow, sizeof request->allow);
+    if (check_key(request, err) != 0)
+        return err->code;
     if (rc != 0)
         return rc;
     request->forward.has_path_layer = match.has_layer;

@@ -23,10 +23,10 @@ static const struct route routes[] = {
     {"GET", "/v1/moe/info", .needs_model = true, .handle = info_get},
     {"GET", "/v1/moe/experts", .needs_model = true, .handle = experts_get},
     {"DELETE", "/v1/moe/experts", .needs_model = true, .handle = experts_delete},
-    {"GET", "/livez", .handle = health_live},
-    {"GET", "/readyz", .handle = health_ready},
-    {"GET", "/health", .handle = health_ready},
-    {"GET", "/metrics", .handle = observe_get},
+    {"GET", "/livez", .access = ROUTE_OPEN, .handle = health_live},
+    {"GET", "/readyz", .access = ROUTE_OPEN, .handle = health_ready},
+    {"GET", "/health", .access = ROUTE_OPEN, .handle = health_ready},
+    {"GET", "/metrics", .access = ROUTE_METRICS, .handle = observe_get},
     {"GET", "/openapi.json", .handle = openapi_get},
 };
 

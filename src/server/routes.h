@@ -6,12 +6,19 @@
 
 struct request;
 
+enum route_access {
+    ROUTE_KEYED,   /* needs an API key, where the server has any */
+    ROUTE_METRICS, /* too, but for --metrics-open */
+    ROUTE_OPEN     /* never does: the probes of balancers, which carry none */
+};
+
 struct route {
     const char *method;
     const char *path; /* a template: "{L}" stands for a layer's block number */
     bool needs_model; /* 503 while loading */
     bool takes_rows;  /* has a body of rows, which needs a length */
     bool route_only;  /* computes the routing alone */
+    enum route_access access;
     /* Refuses what can be refused from the headers, before the body; may be NULL. */
     int (*admit)(struct request *request, struct moed_error *err);
     /* The body is complete: answers, or leaves to answer later. */

@@ -102,9 +102,15 @@ static int set_up(struct server *server, struct moed_error *err)
     rc = observe_init(&server->observe, server->metrics, err);
     if (rc != 0)
         return rc;
+    if (server->options->api_key_file != NULL)
+        rc = keys_read(server->options->api_key_file, &server->keys, err);
+    if (rc != 0)
+        return rc;
     rc = mailbox_init(&server->mailbox, &server->loop);
     if (rc == 0)
         rc = drain_init(server);
+    if (rc == 0)
+        rc = reload_init(server);
     if (rc == 0)
         rc = sweep_start(server);
     if (rc != 0)
@@ -133,6 +139,7 @@ static void tear_down(struct server *server)
     uv_run(&server->loop, UV_RUN_DEFAULT);
     uv_loop_close(&server->loop);
     observe_fini(&server->observe);
+    keys_fini(&server->keys);
     if (server->metrics != NULL)
         moed_metrics_destroy(server->metrics);
     free(server);

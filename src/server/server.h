@@ -6,10 +6,12 @@
 #include "client.h"
 #include "drain.h"
 #include "engine.h"
+#include "keys.h"
 #include "listen.h"
 #include "load.h"
 #include "mailbox.h"
 #include "observe.h"
+#include "reload.h"
 
 #include <microhttpd.h>
 #include <moed/server.h>
@@ -48,6 +50,8 @@ struct server {
     struct observe observe;
     struct mailbox mailbox; /* finished jobs, from the workers */
     struct drain drain;
+    struct keys keys; /* none: no key is asked for */
+    struct reload reload;
     uv_timer_t sweeper;
     uint32_t sweeps;
     struct client *clients; /* every open connection, with its request */

@@ -10,7 +10,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-MODULES = ["test_golden", "test_errors", "test_api", "test_blocks", "test_load"]
+MODULES = ["test_golden", "test_errors", "test_api", "test_blocks", "test_keys", "test_load"]
 
 
 def main():
