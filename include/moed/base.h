@@ -70,7 +70,7 @@ void moed_sha256_init(struct moed_sha256 *s);
 void moed_sha256_update(struct moed_sha256 *s, const void *data, size_t size);
 void moed_sha256_final(struct moed_sha256 *s, char hex[65]);
 
-/* ---- log: one line an event on stderr, written with one write(2); any thread ---- */
+/* ---- log: one line an event on stderr or in a file, written with one write(2); any thread ---- */
 enum moed_log_level { MOED_LOG_DEBUG, MOED_LOG_INFO, MOED_LOG_WARN, MOED_LOG_ERROR, MOED_LOG_OFF };
 enum moed_log_format { MOED_LOG_TEXT, MOED_LOG_JSON };
 
@@ -82,6 +82,10 @@ struct moed_log_field {
 };
 
 void moed_log_configure(enum moed_log_level level, enum moed_log_format format);
+/* Appends to the file at `path` from now on, made if it is not there (0640); again after somebody
+ * has moved it away; by one thread at a time, while others write. No line is lost or cut meanwhile.
+ * MOED_E_IO: the log stays where it was. */
+int moed_log_open(const char *path, struct moed_error *err);
 bool moed_log_enabled(enum moed_log_level level);
 void moed_log(enum moed_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -27,6 +27,8 @@ struct moed_server_options {
     const char *api_key_file; /* NULL: no key is asked for */
     bool metrics_open;        /* /metrics without a key */
     bool metrics_per_expert;
+    const char *log_file;             /* where the log goes: opened again at SIGHUP; or NULL */
+    enum moed_log_level log_requests; /* of the line of a request that went well */
     bool progress; /* draw a bar on stderr while loading (a terminal); else log lines */
 };
 

@@ -5,6 +5,8 @@
 
 #include "utf8.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -22,6 +24,7 @@ enum {
 
 static atomic_int active_level = MOED_LOG_INFO;
 static atomic_int active_format = MOED_LOG_TEXT;
+static atomic_int descriptor = STDERR_FILENO;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
@@ -53,6 +56,16 @@ static void put_closing(struct line *line, char c)
     line->data[line->size++] = c;
 }
 
+/* The code of a control character, of which some terminals know U+0080 to U+009F too; else -1. */
+static int control_code(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+
+    if (at[0] < 0x20 || at[0] == 0x7F)
+        return at[0];
+    return at[0] == 0xC2 && at[1] < 0xA0 ? at[1] : -1;
+}
+
 /* The characters of `text`, with control characters escaped as in JSON; quotes and backslashes
  * too if `quoted`. Bytes that are not UTF-8 become '?'. Stops where the line is full. */
 static void put_escaped(struct line *line, const char *text, bool quoted)
@@ -67,8 +80,8 @@ static void put_escaped(struct line *line, const char *text, bool quoted)
             fits = put(line, "?", 1);
         } else if (*text == '\n') {
             fits = put(line, "\\n", 2);
-        } else if ((unsigned char)*text < 0x20 || *text == 0x7F) {
-            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(unsigned char)*text);
+        } else if (control_code(text) >= 0) {
+            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)control_code(text));
             fits = put(line, escape, 6);
         } else if (quoted && (*text == '"' || *text == '\\')) {
             fits = put(line, (char[2]){'\\', *text}, 2);
@@ -174,6 +187,27 @@ void moed_log_configure(enum moed_log_level level, enum moed_log_format format)
     atomic_store_explicit(&active_format, (int)format, memory_order_relaxed);
 }
 
+int moed_log_open(const char *path, struct moed_error *err)
+{
+    const int current = atomic_load(&descriptor);
+    const int opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+
+    int rc = 0;
+
+    if (opened < 0)
+        return moed_fail(err, MOED_E_IO, "log file %s: %s", path, strerror(errno));
+    if (current == STDERR_FILENO) {
+        atomic_store(&descriptor, opened);
+        return 0;
+    }
+    /* The number stays and changes its file at once, so that a writer in between is in no danger.
+     */
+    if (dup3(opened, current, O_CLOEXEC) < 0)
+        rc = moed_fail(err, MOED_E_IO, "log file %s: %s", path, strerror(errno));
+    close(opened);
+    return rc;
+}
+
 bool moed_log_enabled(enum moed_log_level level)
 {
     return level < MOED_LOG_OFF &&
@@ -204,7 +238,7 @@ void moed_log_event(enum moed_log_level level, const char *message,
         put_closing(&line, '}');
     put_closing(&line, '\n');
     /* Nobody is left to tell that the log cannot be written. */
-    written = write(STDERR_FILENO, line.data, line.size);
+    written = write(atomic_load(&descriptor), line.data, line.size);
     (void)written;
 }
 

@@ -10,7 +10,7 @@ struct serve_arguments {
     struct option_texts listen;
     uint32_t load;        /* 0 resident, 1 mmap */
     uint32_t activations; /* 0 int8, 1 f32 */
-    uint32_t log_level, log_format;
+    uint32_t log_level, log_format, log_requests;
     bool print_config;
 };
 
@@ -72,6 +72,10 @@ static const struct option options[] = {
     {"log-format", OPTION_CHOICE, AT(log_format), "text|json", .help = "form of the log on stderr"},
     {"log-level", OPTION_CHOICE, AT(log_level), "debug|info|warn|error|off",
      .help = "least level that is logged"},
+    {"log-file", OPTION_TEXT, SERVER(log_file), "PATH",
+     .help = "append the log to a file, opened again at SIGHUP", .unset = "stderr"},
+    {"log-requests", OPTION_CHOICE, AT(log_requests), "debug|info|warn|error|off",
+     .help = "level of a request's line; of one that failed: info at least"},
     {"metrics-per-expert", OPTION_SWITCH, SERVER(metrics_per_expert), NULL,
      .help = "one series a layer and expert in /metrics"},
     {"print-config", OPTION_SWITCH, AT(print_config), NULL,
@@ -89,6 +93,7 @@ static void set_defaults(void *arguments)
     serve->activations = serve->server.f32_rows;
     serve->log_level = MOED_LOG_INFO;
     serve->log_format = MOED_LOG_TEXT;
+    serve->log_requests = serve->server.log_requests;
 }
 
 static int run(const struct invocation *invocation, struct moed_error *err)
@@ -109,9 +114,13 @@ static int run(const struct invocation *invocation, struct moed_error *err)
     server->model_path = invocation->operand;
     server->map = serve->load == 1;
     server->f32_rows = serve->activations == 1;
-    server->progress = serve->log_format == MOED_LOG_TEXT && isatty(STDERR_FILENO);
+    server->progress =
+        serve->log_format == MOED_LOG_TEXT && !server->log_file && isatty(STDERR_FILENO);
+    server->log_requests = (enum moed_log_level)serve->log_requests;
     moed_log_configure((enum moed_log_level)serve->log_level,
                        (enum moed_log_format)serve->log_format);
+    if (server->log_file && moed_log_open(server->log_file, err) != 0)
+        return err->code;
     return moed_server_run(server, err);
 }
 

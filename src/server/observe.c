@@ -1,7 +1,8 @@
-/* observe.c: the metrics of HTTP and of the process as a whole, and a log line a request. Those of
- * queues and batches are batch's. */
+/* observe.c: the metrics of HTTP and of the process as a whole. Those of queues and batches are
+ * batch's. */
 #include "observe.h"
 
+#include "access.h"
 #include "request.h"
 #include "routes.h"
 
@@ -12,9 +13,13 @@
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "DELETE", "OTHER"};
 
-enum { METHODS = MOED_ARRAY_LEN(methods), LABELS_MAX = 512, NS_A_US = 1000 };
+enum { METHODS = MOED_ARRAY_LEN(methods), LABELS_MAX = 512 };
 
-static const char unmatched[] = "unmatched";
+/* A template, since there are only so many of those. */
+static const char *route_label(size_t route)
+{
+    return route < route_count() ? route_at(route)->path : "unmatched";
+}
 
 static struct moed_metric *gauge(struct observe *observe, const char *name, const char *help,
                                  const char *labels)
@@ -136,8 +141,7 @@ static struct moed_metric *requests_cell(struct observe *observe, size_t route, 
 
     if (*cell == NULL) {
         snprintf(labels, sizeof labels, "route=\"%s\",method=\"%s\",code=\"%u\"",
-                 route < route_count() ? route_at(route)->path : unmatched, methods[method],
-                 status);
+                 route_label(route), methods[method], status);
         *cell = moed_metrics_cell(observe->metrics, MOED_COUNTER, "moed_http_requests_total",
                                   "Requests by route, method and status; 499: the client left.",
                                   labels);
@@ -150,47 +154,12 @@ static struct moed_histogram *duration_cell(struct observe *observe, size_t rout
     char labels[LABELS_MAX];
 
     if (observe->durations[route] == NULL) {
-        snprintf(labels, sizeof labels, "route=\"%s\"",
-                 route < route_count() ? route_at(route)->path : unmatched);
+        snprintf(labels, sizeof labels, "route=\"%s\"", route_label(route));
         observe->durations[route] = moed_metrics_histogram(
             observe->metrics, MOED_BUCKETS_SECONDS, "moed_http_request_duration_seconds",
             "From the end of a request's headers to the end of its answer.", labels);
     }
     return observe->durations[route];
-}
-
-/* Whole ones: nobody reads more digits in a log. */
-static double microseconds(uint64_t ns)
-{
-    uint64_t us = ns / NS_A_US;
-
-    return (double)us;
-}
-
-static void log_request(const struct request *r, const char *route, unsigned status, uint64_t ns)
-{
-    const struct moed_job *job = &r->forward.job;
-    struct moed_log_field fields[10] = {
-        {.name = "id", .text = r->id},
-        {.name = "method", .text = r->method},
-        {.name = "route", .text = route},
-        {.name = "status", .number = status},
-        {.name = "ms", .number = microseconds(ns) / 1e3},
-    };
-    size_t n = 5;
-
-    if (r->traceparent[0] != '\0')
-        fields[n++] = (struct moed_log_field){.name = "traceparent", .text = r->traceparent};
-    if (r->forward.submitted) {
-        fields[n++] = (struct moed_log_field){.name = "layer", .number = job->layer};
-        fields[n++] = (struct moed_log_field){.name = "rows", .number = job->rows};
-        fields[n++] =
-            (struct moed_log_field){.name = "queue_us", .number = microseconds(job->queue_ns)};
-        fields[n++] =
-            (struct moed_log_field){.name = "compute_us", .number = microseconds(job->compute_ns)};
-    }
-    moed_log_event(status >= MHD_HTTP_BAD_REQUEST ? MOED_LOG_INFO : MOED_LOG_DEBUG, "request",
-                   fields, n);
 }
 
 void observe_request(struct observe *observe, const struct request *request)
@@ -205,8 +174,7 @@ void observe_request(struct observe *observe, const struct request *request)
     moed_histogram_observe(duration_cell(observe, route), (double)ns * 1e-9);
     if (request->route != NULL && request->route->takes_rows)
         moed_metric_add(observe->rejected[-code], 1);
-    if (moed_log_enabled(status >= MHD_HTTP_BAD_REQUEST ? MOED_LOG_INFO : MOED_LOG_DEBUG))
-        log_request(request, route < route_count() ? route_at(route)->path : unmatched, status, ns);
+    access_log(request, route_label(route), status, ns);
 }
 
 static void render(struct request *request)

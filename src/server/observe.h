@@ -1,4 +1,4 @@
-/* observe.h: what operators see: metrics and the access log. */
+/* observe.h: what operators see: metrics, and what leads to the access log. */
 #ifndef MOED_SERVER_OBSERVE_H
 #define MOED_SERVER_OBSERVE_H
 

@@ -6,6 +6,17 @@
 
 #include <signal.h>
 
+/* Whether somebody has moved the file away (logrotate) or not, both is fine. */
+static void reopen_log(const char *path)
+{
+    struct moed_error err;
+
+    if (moed_log_open(path, &err) != 0)
+        moed_log(MOED_LOG_ERROR, "SIGHUP: the log stays where it was: %s", err.message);
+    else
+        moed_log(MOED_LOG_INFO, "SIGHUP: opened the log file");
+}
+
 static void reload_keys(struct server *server)
 {
     struct moed_error err;
@@ -25,6 +36,8 @@ static void on_hangup(uv_signal_t *watcher, int number)
     struct server *server = watcher->data;
 
     (void)number;
+    if (server->options->log_file != NULL)
+        reopen_log(server->options->log_file);
     if (server->options->api_key_file != NULL)
         reload_keys(server);
 }
@@ -35,7 +48,7 @@ int reload_init(struct server *server)
     int rc = uv_signal_init(&server->loop, hangup);
 
     hangup->data = server;
-    if (rc != 0 || server->options->api_key_file == NULL)
+    if (rc != 0 || (server->options->api_key_file == NULL && server->options->log_file == NULL))
         return rc;
     return uv_signal_start(hangup, on_hangup, SIGHUP);
 }

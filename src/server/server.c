@@ -24,6 +24,7 @@ void moed_server_options_init(struct moed_server_options *options)
         .max_inflight_bytes = UINT64_C(4) << 30,
         .body_timeout_ms = 30000,
         .drain_timeout_ms = 30000,
+        .log_requests = MOED_LOG_DEBUG,
     };
 }
 

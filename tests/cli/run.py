@@ -107,7 +107,8 @@ class Serve(Case):
                     "max-request-rows": "8192", "max-body-bytes": "256MiB",
                     "body-timeout-ms": "30000", "default-deadline-ms": "none",
                     "drain-delay-ms": "0", "drain-timeout-ms": "30000", "log-format": "text",
-                    "log-level": "info", "metrics-per-expert": "no"}
+                    "log-level": "info", "log-file": "stderr", "log-requests": "debug",
+                    "metrics-per-expert": "no"}
         self.assertEqual({name: found[name] for name in expected}, expected)
 
     def test_flag_beats_variable_beats_default(self):

@@ -52,15 +52,17 @@ class Answer:
 
 
 class Server:
-    """A moed process that listens on a free port; use as a context manager."""
+    """A moed process that listens on a free port; use as a context manager. `log_file` is where
+    the flags lead its log, if not to stderr."""
 
-    def __init__(self, model, *flags, wait=True):
+    def __init__(self, model, *flags, wait=True, log_file=None):
         self.log = []
+        self.log_file = log_file
         self.port = None
         self._listening = threading.Event()
         self.process = subprocess.Popen(
             [BIN, "serve", model, "--listen", "127.0.0.1:0", *flags],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         if not self._listening.wait(PATIENCE) or (wait and not self.wait_ready()):
@@ -68,7 +70,7 @@ class Server:
             raise LoadError(self.text())
 
     def _read_log(self):
-        for line in self.process.stderr:
+        for line in follow(self.log_file, self.process) if self.log_file else self.process.stderr:
             self.log.append(line)
             found = re.search(r"listening on http://[^ ]*:(\d+)", line)
             if found:
@@ -168,6 +170,19 @@ class Server:
                 raise AssertionError(f"exit status {status}\n{self.text()}")
         else:
             sys.stderr.write(self.text()[-4000:])
+
+
+def follow(path, process):
+    """The lines of a file as they come, while the process lives."""
+    while not os.path.exists(path) and process.poll() is None:
+        time.sleep(0.01)
+    with open(path, encoding="utf-8", errors="replace") as file:
+        while process.poll() is None:
+            line = file.readline()
+            if line.endswith("\n"):
+                yield line
+            else:
+                time.sleep(0.01)
 
 
 class LoadError(Exception):

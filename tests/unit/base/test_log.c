@@ -80,7 +80,7 @@ static void test_json(void **state)
 {
     static const char head[] = "{\"time\":\"";
     const struct moed_log_field fields[] = {{"rows", NULL, 3},
-                                            {"p", "q\"\\\x01\xC3\xA9\xFF", 0},
+                                            {"p", "q\"\\\x01\xC3\xA9\xFF\xC2\x9B", 0},
                                             {"bad", NULL, NAN},
                                             {"third", NULL, 1.0 / 3}};
     const char *line;
@@ -92,7 +92,7 @@ static void test_json(void **state)
     assert_memory_equal(line, head, sizeof(head) - 1);
     assert_string_equal(after_time(line + sizeof(head) - 1),
                         "\",\"level\":\"info\",\"message\":\"tab\\u0009here\",\"rows\":3,"
-                        "\"p\":\"q\\\"\\\\\\u0001\xC3\xA9?\",\"bad\":null,"
+                        "\"p\":\"q\\\"\\\\\\u0001\xC3\xA9?\\u009b\",\"bad\":null,"
                         "\"third\":0.33333333333333331}\n");
 }
 
@@ -205,6 +205,84 @@ static void test_threads(void **state)
     assert_int_equal(lines, THREADS * LINES);
 }
 
+/* ---- files: after these the log never comes back to stderr, so they run last ---- */
+
+enum { MOVES = 50 };
+
+static char folder[] = "/tmp/moed-log-XXXXXX", path[64], moved[64];
+
+static size_t lines_of(const char *name)
+{
+    char line[256];
+    size_t lines = 0;
+    FILE *file = fopen(name, "r");
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        assert_non_null(strstr(line, " info from one of several thread="));
+        assert_int_equal(line[strlen(line) - 1], '\n');
+        lines++;
+    }
+    fclose(file);
+    return lines;
+}
+
+static void test_no_such_folder(void **state)
+{
+    struct moed_error err = {0};
+
+    (void)state;
+    assert_int_equal(moed_log_open("/nowhere/moed.log", &err), MOED_E_IO);
+    assert_string_equal(err.message, "log file /nowhere/moed.log: No such file or directory");
+    moed_log_configure(MOED_LOG_INFO, MOED_LOG_TEXT);
+    moed_log(MOED_LOG_INFO, "still here");
+    assert_string_equal(after_time(whole_log()), " info still here\n");
+}
+
+/* As logrotate does, while four threads write: every line is whole and in one of the files. */
+static void test_moved_files(void **state)
+{
+    char *names[THREADS] = {"one", "two", "three", "four"};
+    pthread_t threads[THREADS];
+    struct moed_error err = {0};
+    size_t lines = 0;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/log", folder);
+    assert_int_equal(moed_log_open(path, &err), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_lines, names[i]), 0);
+    for (int i = 0; i < MOVES; i++) {
+        snprintf(moved, sizeof(moved), "%s/log.%d", folder, i);
+        assert_int_equal(rename(path, moved), 0);
+        assert_int_equal(moed_log_open(path, &err), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < MOVES; i++) {
+        snprintf(moved, sizeof(moved), "%s/log.%d", folder, i);
+        lines += lines_of(moved);
+        unlink(moved);
+    }
+    assert_int_equal(lines + lines_of(path), THREADS * LINES);
+    assert_string_equal(whole_log(), "");
+}
+
+/* What was there is kept, and stays open where the next file cannot be. */
+static void test_appends_and_stays(void **state)
+{
+    struct moed_error err = {0};
+    const size_t before = lines_of(path);
+
+    (void)state;
+    assert_int_equal(moed_log_open("/nowhere/moed.log", &err), MOED_E_IO);
+    write_lines("five");
+    assert_int_equal(lines_of(path), before + LINES);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +293,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_json, capture, release),
         cmocka_unit_test_setup_teardown(test_every_cut, capture, release),
         cmocka_unit_test_setup_teardown(test_threads, capture, release),
+        cmocka_unit_test_setup_teardown(test_no_such_folder, capture, release),
+        cmocka_unit_test_setup_teardown(test_moved_files, capture, release),
+        cmocka_unit_test_setup_teardown(test_appends_and_stays, capture, release),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,69 @@
+/* access.c: what the line of a request holds. Whatever a client may choose (its id, its
+ * traceparent) was checked as it came in, and is escaped again by the log. */
+#include "access.h"
+
+#include "request.h"
+
+enum { MAX_FIELDS = 14, NS_A_US = 1000 };
+
+struct line {
+    struct moed_log_field fields[MAX_FIELDS];
+    size_t n;
+};
+
+static void add_text(struct line *line, const char *name, const char *text)
+{
+    line->fields[line->n++] = (struct moed_log_field){.name = name, .text = text};
+}
+
+static void add_number(struct line *line, const char *name, double number)
+{
+    line->fields[line->n++] = (struct moed_log_field){.name = name, .number = number};
+}
+
+/* Whole ones: nobody reads more digits in a log. */
+static double microseconds(uint64_t ns)
+{
+    uint64_t us = ns / NS_A_US;
+
+    return (double)us;
+}
+
+static void add_rows(struct line *line, const struct forward *forward)
+{
+    const struct moed_job *job = &forward->job;
+
+    if (forward->layer != NULL)
+        add_number(line, "layer", forward->layer->index);
+    if (!forward->submitted)
+        return;
+    add_number(line, "rows", job->rows);
+    add_number(line, "queue_us", microseconds(job->queue_ns));
+    add_number(line, "compute_us", microseconds(job->compute_ns));
+    add_number(line, "batch_rows", job->batch_rows);
+    if (job->status != 0)
+        add_text(line, "detail", job->error.message);
+}
+
+void access_log(const struct request *request, const char *route, unsigned status, uint64_t ns)
+{
+    const bool failed = status >= MHD_HTTP_BAD_REQUEST;
+    enum moed_log_level level = request->server->options->log_requests;
+    struct line line = {.n = 0};
+
+    if (failed && level == MOED_LOG_DEBUG)
+        level = MOED_LOG_INFO;
+    if (!moed_log_enabled(level))
+        return;
+    add_text(&line, "request_id", request->id);
+    if (request->traceparent[0] != '\0')
+        add_text(&line, "traceparent", request->traceparent);
+    add_text(&line, "method", request->method);
+    add_text(&line, "route", route);
+    add_number(&line, "status", status);
+    if (failed && request->reply.code != 0)
+        add_text(&line, "code", moed_error_info(request->reply.code)->code);
+    add_number(&line, "ms", microseconds(ns) / 1e3);
+    add_rows(&line, &request->forward);
+    moed_log_event(level, "request", line.fields, line.n);
+}
