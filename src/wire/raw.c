@@ -13,7 +13,7 @@
 #include "finite.h"
 
 /* Bits of moed_raw_params.given. */
-enum param { LAYER, DTYPE, OUT_DTYPE, ROUTING, K, BLOCK, SHARED_EXPERTS, RETURN };
+enum param { LAYER, DTYPE, OUT_DTYPE, ROUTING, K, BLOCK, SHARED_EXPERTS, RETURN, DEADLINE_MS };
 
 #define ID_AND_WEIGHT 8 /* bytes */
 
@@ -48,6 +48,15 @@ static int parse_returns(const char *value, uint32_t *out, struct moed_error *er
         if (*value == '\0')
             break;
     }
+    return status;
+}
+
+static int parse_deadline(const char *value, uint64_t *out, struct moed_error *err)
+{
+    uint32_t ms = 0;
+    const int status = parse_u32("deadline_ms", value, 1, &ms, err);
+
+    *out = ms;
     return status;
 }
 
@@ -94,6 +103,8 @@ static int set_param(struct moed_raw_params *params, enum param param, const cha
         break;
     case RETURN:
         return parse_returns(value, &request->returns, err);
+    case DEADLINE_MS:
+        return parse_deadline(value, &request->deadline_ms, err);
     }
     return status;
 }
@@ -102,8 +113,9 @@ int moed_raw_param(struct moed_raw_params *params, const char *name, const char 
                    struct moed_error *err)
 {
     /* in the order of enum param */
-    static const char *const names[] = {"layer", "dtype",          "out_dtype", "routing", "k",
-                                        "block", "shared_experts", "return",    NULL};
+    static const char *const names[] = {"layer",       "dtype", "out_dtype",      "routing",
+                                        "k",           "block", "shared_experts", "return",
+                                        "deadline_ms", NULL};
     unsigned param = 0;
     const int status = field_choose("parameter", names, name, &param, err);
 

@@ -340,17 +340,22 @@ class Limits(unittest.TestCase):
 
     def test_deadline(self):
         case = harness.case("f32-two-layers")
-        body = json.dumps({"hidden_states": case.rows(0), "deadline_ms": 20}).encode()
-        head = (f"POST /v1/moe/layers/0/forward HTTP/1.1\r\nHost: x\r\nContent-Type: "
-                f"application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
-        with harness.Server(case.model) as server, server.socket() as plain:
-            plain.sendall(head + body[:10])
-            time.sleep(0.2)  # the deadline counts from the headers
-            plain.sendall(body[10:])
-            answer = harness.read_answer(plain)
-            self.assertEqual(answer.status, 504, answer)
-            self.assertEqual(answer.json()["code"], "deadline")
-        self.assertIn("status=504", server.text())
+        requests = (
+            ("application/json", "",
+             json.dumps({"hidden_states": case.rows(0), "deadline_ms": 20}).encode()),
+            ("application/octet-stream", "?deadline_ms=20", case.bytes(0, "hidden.f32")))
+        for kind, query, body in requests:
+            head = (f"POST /v1/moe/layers/0/forward{query} HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                    f"{kind}\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+            with self.subTest(kind):
+                with harness.Server(case.model) as server, server.socket() as plain:
+                    plain.sendall(head + body[:10])
+                    time.sleep(0.2)  # the deadline counts from the headers
+                    plain.sendall(body[10:])
+                    answer = harness.read_answer(plain)
+                    self.assertEqual(answer.status, 504, answer)
+                    self.assertEqual(answer.json()["code"], "deadline")
+                self.assertIn("status=504", server.text())
 
     def test_default_deadline(self):
         case = harness.case("f32-two-layers")
