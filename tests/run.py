@@ -85,6 +85,8 @@ SUITES = [
     unit("gcc", fast=True),
     binary("cli", "gcc", fast=True),
     binary("e2e", "gcc", fast=True),
+    Suite("python", [[sys.executable, "tests/python/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
+          tally.by_last_line, needs="build-gcc"),
     Suite("install", [["tests/install/run.sh", str(WORK / "gcc")]], tally.by_last_line, fast=True,
           needs="build-gcc"),
     Suite("readme", [[sys.executable, "tests/lint/readme_test.py", "-v"]], tally.by_unittest),

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=(
     gcc libc6-dev clang libomp-dev clang-format clang-tidy meson ninja-build pkg-config
     libuv1-dev libmicrohttpd-dev libcjson-dev libcmocka-dev
-    python3 curl openssl ca-certificates buildah debootstrap
+    python3 python3-venv curl openssl ca-certificates buildah debootstrap
 )
 
 # Not in the archive of every architecture; without them the suite `cross` is skipped.

@@ -1,0 +1,107 @@
+"""The asyncio client. Belongs to one event loop; any number of its tasks may call at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TypeVar, Unpack
+
+from .aio_pool import AsyncPool
+from .answers import Result
+from .arrays import Array
+from .calls import (Call, ForwardOptions, RouteOptions, forward_call, headers_of, info_call,
+                    route_call)
+from .errors import ConnectionFailed, MoedError, ServerError, server_error
+from .info import Info
+from .retry import Attempts
+from .settings import Settings, endpoints_of
+from .shards import Shards
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """As client.Client, for asyncio."""
+
+    def __init__(self, urls: str | Iterable[str], settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
+        self._endpoints = endpoints_of(urls)
+        self._pools = {url: AsyncPool(endpoint, self._settings.ssl_context)
+                       for url, endpoint in self._endpoints.items()}
+        self._shards: Shards | None = None
+        self._lock = asyncio.Lock()
+
+    async def forward(self, hidden: Array, layer: int, *, deadline: float | None = None,
+                      **options: Unpack[ForwardOptions]) -> Result:
+        """The MoE block of `layer` over rows of shape [..., H]. `deadline` in seconds from now."""
+        return await self._call(forward_call(hidden, layer, options), deadline)
+
+    async def route(self, hidden: Array, layer: int, *, deadline: float | None = None,
+                    **options: Unpack[RouteOptions]) -> Result:
+        """The experts that the router chooses for rows of shape [..., H]."""
+        return await self._call(route_call(hidden, layer, options), deadline)
+
+    async def info(self, *, deadline: float | None = None) -> Info:
+        """What the server is; with several, the first that answers."""
+        return await self._call(info_call(), deadline)
+
+    async def shards(self) -> Shards:
+        """Who serves what; asked for once, see refresh()."""
+        async with self._lock:
+            if self._shards is None:
+                self._shards = await self._ask_all()
+            return self._shards
+
+    async def refresh(self) -> Shards:
+        """Asks every server again what it serves."""
+        shards = await self._ask_all()
+        self._shards = shards
+        return shards
+
+    async def _ask_all(self) -> Shards:
+        async def ask(url: str) -> Info | MoedError:
+            try:
+                return await self._try(info_call(), url, self._settings.timeout)
+            except (ConnectionFailed, ServerError) as error:
+                return error
+
+        answers = dict(zip(self._endpoints, await asyncio.gather(*map(ask, self._endpoints)),
+                           strict=True))
+        return Shards({url: got for url, got in answers.items() if isinstance(got, Info)},
+                      {url: got for url, got in answers.items() if isinstance(got, MoedError)})
+
+    async def _urls(self, layer: int | None) -> list[str]:
+        if len(self._endpoints) == 1 or layer is None:
+            return list(self._endpoints)
+        return (await self.shards()).urls(layer)
+
+    async def _call(self, call: Call[T], deadline: float | None) -> T:
+        attempts = Attempts(self._settings.retry, await self._urls(call.layer),
+                            self._settings.timeout, deadline)
+        while True:
+            try:
+                return await self._try(call, attempts.url, attempts.time_left(),
+                                       attempts.remaining)
+            except MoedError as error:
+                pause = attempts.failed(error)
+            await asyncio.sleep(pause)
+
+    async def _try(self, call: Call[T], url: str, timeout: float,
+                   remaining: float = float("inf")) -> T:
+        target = call.target(self._endpoints[url].prefix, remaining)
+        headers = headers_of(call, self._settings.api_key)
+        response = await self._pools[url].send(call.method, target, headers, call.body, timeout)
+        if response.status != 200:
+            raise server_error(url, response.status, response.headers, response.body)
+        return call.parse(url, response)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        await self.close()

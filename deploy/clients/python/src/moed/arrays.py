@@ -1,0 +1,74 @@
+"""Rows as numpy arrays and as the bytes of the wire: little-endian, row-major, f32, f16 or bf16.
+
+numpy has no bfloat16. Rows in bf16 are either of ml_dtypes.bfloat16 or the same bits as uint16, and
+the answer comes back in the form that the rows had.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_SIZES = {"f32": 4, "f16": 2, "bf16": 2}
+_NAMES = {"float32": "f32", "float16": "f16", "uint16": "bf16", "bfloat16": "bf16"}
+_WIRE: dict[str, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "bf16": np.dtype("<u2")}
+
+
+def check_dtype(name: str) -> str:
+    """The name of a wire type, or ValueError."""
+    if name not in _SIZES:
+        raise ValueError(f"dtype is {name!r}, expected one of {', '.join(_SIZES)}")
+    return name
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows ready to be sent."""
+
+    data: bytes
+    dtype: str  # f32, f16 or bf16
+    lead: tuple[int, ...]  # of a shape lead + (width,)
+    width: int
+    bfloat16: np.dtype[Any] | None  # ml_dtypes' type, if the rows had it
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.lead)
+
+    def shaped(self, values: Array) -> Array:
+        """[n, m] with the leading axes that the rows had."""
+        return values.reshape(*self.lead, values.shape[-1])
+
+
+def pack(hidden: Array) -> Rows:
+    """An array of shape [..., H] as rows. One vector is one row."""
+    name = _NAMES.get(hidden.dtype.name)
+    if name is None:
+        raise TypeError(f"hidden states are {hidden.dtype}, expected float32, float16, "
+                        "ml_dtypes.bfloat16, or uint16 with the bits of bfloat16")
+    if hidden.ndim == 0:
+        raise ValueError("hidden states have no axis, expected a shape [..., hidden size]")
+    bfloat16 = hidden.dtype if hidden.dtype.name == "bfloat16" else None
+    plain = np.ascontiguousarray(hidden)
+    bits = plain.view(np.uint16) if bfloat16 is not None else plain
+    data = bits.astype(_WIRE[name], copy=False).tobytes()
+    return Rows(data, name, hidden.shape[:-1], hidden.shape[-1], bfloat16)
+
+
+def unpack(data: memoryview, dtype: str, rows: Rows) -> Array:
+    """The output for `rows`, of shape [n, H]. Owns its numbers; may be written to."""
+    values: Array = np.frombuffer(data, dtype=_WIRE[dtype]).reshape(rows.count, rows.width)
+    native: Array = values.astype(values.dtype.newbyteorder("="))
+    if dtype == "bf16" and rows.bfloat16 is not None:
+        return native.view(rows.bfloat16)
+    return native
+
+
+def item_size(dtype: str) -> int:
+    return _SIZES[dtype]

@@ -1,0 +1,108 @@
+"""The blocking client. Any thread may use it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TypeVar, Unpack
+
+from .answers import Result
+from .arrays import Array
+from .calls import (Call, ForwardOptions, RouteOptions, forward_call, headers_of, info_call,
+                    route_call)
+from .errors import ConnectionFailed, MoedError, ServerError, server_error
+from .info import Info
+from .pool import Pool
+from .retry import Attempts
+from .settings import Settings, endpoints_of
+from .shards import Shards
+
+T = TypeVar("T")
+
+
+class Client:
+    """Calls one server or proxy, or several that are shards and replicas of one model: then each
+    call goes to a server that has the layer."""
+
+    def __init__(self, urls: str | Iterable[str], settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
+        self._endpoints = endpoints_of(urls)
+        self._pools = {url: Pool(endpoint, self._settings.ssl_context)
+                       for url, endpoint in self._endpoints.items()}
+        self._shards: Shards | None = None
+        self._lock = threading.Lock()
+
+    def forward(self, hidden: Array, layer: int, *, deadline: float | None = None,
+                **options: Unpack[ForwardOptions]) -> Result:
+        """The MoE block of `layer` over rows of shape [..., H]. `deadline` in seconds from now."""
+        return self._call(forward_call(hidden, layer, options), deadline)
+
+    def route(self, hidden: Array, layer: int, *, deadline: float | None = None,
+              **options: Unpack[RouteOptions]) -> Result:
+        """The experts that the router chooses for rows of shape [..., H]."""
+        return self._call(route_call(hidden, layer, options), deadline)
+
+    def info(self, *, deadline: float | None = None) -> Info:
+        """What the server is; with several, the first that answers."""
+        return self._call(info_call(), deadline)
+
+    @property
+    def shards(self) -> Shards:
+        """Who serves what; asked for once, see refresh()."""
+        with self._lock:
+            if self._shards is None:
+                self._shards = self._ask_all()
+            return self._shards
+
+    def refresh(self) -> Shards:
+        """Asks every server again what it serves."""
+        shards = self._ask_all()
+        with self._lock:
+            self._shards = shards
+        return shards
+
+    def _ask_all(self) -> Shards:
+        infos: dict[str, Info] = {}
+        unreachable: dict[str, MoedError] = {}
+        for url in self._endpoints:
+            try:
+                infos[url] = self._try(info_call(), url, self._settings.timeout)
+            except (ConnectionFailed, ServerError) as error:
+                unreachable[url] = error
+        return Shards(infos, unreachable)
+
+    def _urls(self, layer: int | None) -> list[str]:
+        if len(self._endpoints) == 1 or layer is None:
+            return list(self._endpoints)
+        return self.shards.urls(layer)
+
+    def _call(self, call: Call[T], deadline: float | None) -> T:
+        attempts = Attempts(self._settings.retry, self._urls(call.layer), self._settings.timeout,
+                            deadline)
+        while True:
+            try:
+                return self._try(call, attempts.url, attempts.time_left(), attempts.remaining)
+            except MoedError as error:
+                pause = attempts.failed(error)
+            time.sleep(pause)
+
+    def _try(self, call: Call[T], url: str, timeout: float, remaining: float = float("inf")) -> T:
+        target = call.target(self._endpoints[url].prefix, remaining)
+        headers = headers_of(call, self._settings.api_key)
+        response = self._pools[url].send(call.method, target, headers, call.body, timeout)
+        if response.status != 200:
+            raise server_error(url, response.status, response.headers, response.body)
+        return call.parse(url, response)
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()

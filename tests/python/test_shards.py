@@ -1,0 +1,118 @@
+"""Several servers as one model."""
+import contextlib
+import json
+import unittest
+
+import harness
+import moed
+import numpy as np
+from both import both
+from moed.info import parse_info
+from test_calls import url_of
+
+QUICK = moed.Settings(retry=moed.Retry(attempts=4, base=0.001, most=0.01))
+
+
+@both
+class Fleet(unittest.TestCase):
+    """f32-two-layers, layer 0 twice and layer 1 once."""
+
+    def setUp(self):
+        self.case = harness.case("f32-two-layers")
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.servers = [self.stack.enter_context(harness.Server(self.case.model, "--layers", layers))
+                        for layers in ("0", "0", "1")]
+        self.urls = [url_of(server) for server in self.servers]
+        self.client = self.stack.enter_context(self.make(self.urls, QUICK))
+        self.hidden = np.frombuffer(self.case.bytes(0, "hidden.f32"), "<f4").reshape(
+            -1, self.case.hidden)
+
+    def rows_at(self, server, layer):
+        return server.metric("moed_rows_total", layer=str(layer))
+
+    def test_each_layer_goes_where_it_is(self):
+        shards = self.client.shards
+        self.assertEqual(shards.replicas(0), tuple(self.urls[:2]))
+        self.assertEqual(shards.replicas(1), (self.urls[2],))
+        self.assertEqual(shards.missing, ())
+        self.assertEqual(shards.limit("max_request_rows"), 8192)
+        self.assertIsNone(shards.limit("no_such_limit"))
+        for layer in (0, 1):
+            for _ in range(4):
+                output = self.client.forward(self.hidden, layer).output
+            expected = np.frombuffer(self.case.bytes(layer, "output.f32"), "<f4")
+            if self.case.bytes(layer, "hidden.f32") == self.hidden.tobytes():
+                self.assertLess(harness.relative_l2(output.ravel(), expected), 1e-6)
+        for server, layer in zip(self.servers, (0, 0, 1)):
+            self.assertGreater(self.rows_at(server, layer), 0)
+
+    def test_a_replica_that_dies_is_not_missed(self):
+        expected = self.client.forward(self.hidden, 0).output.tobytes()
+        self.servers[0].process.kill()
+        self.servers[0].process.wait()
+        for _ in range(6):
+            self.assertEqual(self.client.forward(self.hidden, 0).output.tobytes(), expected)
+        shards = self.client.refresh()
+        self.assertEqual(list(shards.unreachable), [self.urls[0]])
+        self.assertEqual(shards.replicas(0), (self.urls[1],))
+        self.stack.pop_all()  # its exit status is not 0: that is the test's doing
+        for server in self.servers[1:]:
+            server.stop()
+        for server in self.servers:
+            server.kill()
+
+    def test_a_layer_that_nobody_serves(self):
+        with self.make(self.urls[:2], QUICK) as half:
+            self.assertEqual(half.shards.missing, (1,))
+            with self.assertRaisesRegex(moed.ShardError, "no server serves layer 1; served are 0$"):
+                half.forward(self.hidden, 1)
+
+    def test_one_url_is_asked_as_it_is(self):
+        with self.make(self.urls[0]) as one, self.assertRaises(moed.ServerError) as caught:
+            one.forward(self.hidden, 1)
+        self.assertEqual(caught.exception.status, 421)
+
+    def test_info_is_of_the_first_that_answers(self):
+        self.assertEqual(list(self.client.info().layers), [0])
+
+
+@both
+class Nobody(unittest.TestCase):
+    def test_no_server_answers(self):
+        with self.make(["http://127.0.0.1:1", "http://127.0.0.1:2"], QUICK) as client:
+            with self.assertRaisesRegex(moed.ShardError, "no server answers: .*:1: .*:2: "):
+                client.forward(np.zeros((1, 4), np.float32), 0)
+
+
+def info(**changes):
+    """What a server says, changed; names of a layer's fields begin with layer_."""
+    layer = {"layer": 3, "hidden": 8, "experts": 4, "experts_used": 2, "expert_width": 16,
+             "types": {"gate": "q4_k"}, "fingerprint": "aa"}
+    whole = {"name": "m", "architecture": "qwen3moe", "moe_layers": [3, 4, 5, 9], "limits": {}}
+    for name, value in changes.items():
+        place = layer if name.startswith("layer_") else whole
+        place[name.removeprefix("layer_") if place is layer else name] = value
+    return parse_info("http://x", json.dumps({**whole, "layers": [layer]}).encode())
+
+
+class Contradictions(unittest.TestCase):
+    def test_servers_that_agree(self):
+        shards = moed.Shards({"http://a": info(), "http://b": info(layer_layer=4), "http://c": info()})
+        self.assertEqual(shards.replicas(3), ("http://a", "http://c"))
+        self.assertEqual([shards.urls(3)[0] for _ in range(4)],
+                         ["http://a", "http://c", "http://a", "http://c"])
+        self.assertEqual(shards.missing, (5, 9))
+        with self.assertRaisesRegex(moed.ShardError, "layer 9; served are 3-4$"):
+            shards.urls(9)
+
+    def test_servers_of_two_models(self):
+        for name, value in (("architecture", "llama"), ("moe_layers", [3, 4]), ("layer_hidden", 9),
+                            ("layer_experts", 8), ("layer_experts_used", 1), ("layer_expert_width", 8),
+                            ("layer_types", {"gate": "q8_0"}), ("layer_fingerprint", "bb")):
+            with self.subTest(name):
+                with self.assertRaisesRegex(moed.ShardError, "http://b.*http://a"):
+                    moed.Shards({"http://a": info(), "http://b": info(**{name: value})})
+
+    def test_names_may_differ(self):
+        moed.Shards({"http://a": info(), "http://b": info(name="copy", limits={"x": 1})})
