@@ -4,7 +4,7 @@
 FROM docker.io/library/debian:bookworm-slim AS build
 RUN apt-get update && \
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev libcjson-dev
+        gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev libcjson-dev libhttp-parser-dev
 COPY . /source
 RUN meson setup /build /source --prefix=/usr --buildtype=release -Dserver=enabled -Dtests=disabled && \
     ninja -C /build src/cli/moed && \
@@ -17,7 +17,7 @@ LABEL org.opencontainers.image.title="moed" \
       org.opencontainers.image.licenses="MIT"
 RUN apt-get update && \
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libuv1 libmicrohttpd12 libcjson1 libgomp1 && \
+        libuv1 libmicrohttpd12 libcjson1 libhttp-parser2.9 libgomp1 && \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY --from=build /out/ /
 

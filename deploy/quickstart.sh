@@ -78,7 +78,7 @@ stop() {
 }
 
 install_missing gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev \
-    libcjson-dev curl ca-certificates
+    libcjson-dev libhttp-parser-dev curl ca-certificates
 
 say "building a release in build/"
 build

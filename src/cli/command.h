@@ -24,8 +24,9 @@ struct command {
     int (*run)(const struct invocation *invocation, struct moed_error *err);
 };
 
-/* Whether this build has the HTTP server, and so `serve`. */
+/* Whether this build has the HTTP server's libraries, and so `serve` and `load`. */
 #if MOED_WITH_SERVER
+extern const struct command load_command;
 extern const struct command serve_command;
 #endif
 extern const struct command inspect_command;

@@ -11,6 +11,9 @@ static const struct command *const commands[] = {
     &serve_command,
 #endif
     &inspect_command, &synth_command, &bench_command, &verify_command, &health_command,
+#if MOED_WITH_SERVER
+    &load_command,
+#endif
 };
 
 static const struct command *find(const char *name)
@@ -124,8 +127,8 @@ int commands_main(int argc, char **argv, char *(*get)(const char *name))
     }
     if (argc < 2)
         print_overview(stderr);
-    else if (strcmp(name, "serve") == 0)
-        fprintf(stderr, "moed: this build has no server (-Dserver=disabled): no `serve`.\n");
+    else if (strcmp(name, "serve") == 0 || strcmp(name, "load") == 0)
+        fprintf(stderr, "moed: this build has no server (-Dserver=disabled): no `%s`.\n", name);
     else
         fprintf(stderr, "moed: unknown command \"%s\".\nTry `moed --help`.\n", name);
     return EXIT_USAGE;

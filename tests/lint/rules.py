@@ -13,6 +13,7 @@ BELOW = {
     "error": set(),
     "base": {"error", "kernels"},
     "metrics": {"base", "error", "kernels"},
+    "client": {"base", "error"},
     "gguf": {"base", "error", "kernels"},
     "rule": {"kernels"},
     "model": {"gguf", "rule", "base", "error", "kernels"},
@@ -23,7 +24,8 @@ BELOW = {
 BELOW["wire"] = {"moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"}
 BELOW["batch"] = BELOW["backend"] | {"backend"}
 BELOW["server"] = BELOW["batch"] | {"batch", "wire"}
-BELOW["cli"] = BELOW["server"] | {"server"}
+BELOW["load"] = {"client", "wire", "base", "error", "kernels"}
+BELOW["cli"] = BELOW["server"] | {"server", "load", "client"}
 
 SOURCES = ("src/", "include/", "kernels/")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -1,0 +1,101 @@
+/* ask.c: asks and waits. */
+#include <moed/client.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { READ_SIZE = 64 << 10 };
+
+void moed_asker_init(struct moed_asker *asker, const struct moed_url *url, uint32_t timeout_ms)
+{
+    *asker = (struct moed_asker){.url = url, .timeout_ms = timeout_ms, .fd = -1};
+}
+
+void moed_asker_fini(struct moed_asker *asker)
+{
+    if (asker->fd >= 0)
+        close(asker->fd);
+    asker->fd = -1;
+}
+
+static int send_all(int fd, const char *data, size_t size, struct moed_error *err)
+{
+    while (size > 0) {
+        ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+
+        if (n < 0)
+            return moed_fail(err, MOED_E_IO, "sending a request: %s", strerror(errno));
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static void keep(void *context, const char *data, size_t size)
+{
+    fwrite(data, 1, size, context);
+}
+
+static int receive(int fd, struct moed_answer *answer, struct moed_error *err)
+{
+    char *buffer = malloc(READ_SIZE);
+    int rc = buffer != NULL ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer");
+
+    while (rc == 0 && !moed_answer_complete(answer)) {
+        ssize_t n = recv(fd, buffer, READ_SIZE, 0);
+
+        if (n < 0)
+            rc = moed_fail(err, MOED_E_IO, "waiting for an answer: %s",
+                           errno == EAGAIN ? "timed out" : strerror(errno));
+        else
+            rc = moed_answer_take(answer, buffer, (size_t)n, err);
+    }
+    free(buffer);
+    return rc;
+}
+
+/* Over a connection; the answer's body goes to `body`. */
+static int exchange(struct moed_asker *asker, const char *request, size_t size, FILE *body,
+                    unsigned *status, struct moed_error *err)
+{
+    struct moed_answer *answer = moed_answer_create(keep, body);
+    int rc = answer != NULL ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer");
+
+    if (rc == 0)
+        rc = send_all(asker->fd, request, size, err);
+    if (rc == 0)
+        rc = receive(asker->fd, answer, err);
+    if (rc == 0)
+        *status = moed_answer_status(answer);
+    if (rc != 0 || !moed_answer_keeps_alive(answer))
+        moed_asker_fini(asker);
+    moed_answer_destroy(answer);
+    return rc;
+}
+
+int moed_asker_ask(struct moed_asker *asker, const char *request, size_t size,
+                   struct moed_asked *out, struct moed_error *err)
+{
+    FILE *body;
+    int rc = 0;
+
+    *out = (struct moed_asked){0};
+    if (asker->fd < 0)
+        rc = moed_client_connect(asker->url, asker->timeout_ms, &asker->fd, &asker->address, err);
+    if (rc != 0)
+        return rc;
+    body = open_memstream(&out->body, &out->size);
+    if (body == NULL)
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer");
+    rc = exchange(asker, request, size, body, &out->status, err);
+    if (fclose(body) != 0 && rc == 0)
+        rc = moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer");
+    if (rc != 0) {
+        free(out->body);
+        out->body = NULL;
+    }
+    return rc;
+}

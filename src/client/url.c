@@ -1,0 +1,60 @@
+/* url.c: the forms in which a person names a server. */
+#include <moed/client.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* "HOST", "HOST:PORT", "[::1]:PORT": `size` bytes at `at`. */
+static bool parse_authority(const char *at, size_t size, struct moed_url *url)
+{
+    const char *colon = memrchr(at, ':', size);
+    size_t digits;
+
+    if (colon != NULL && !memchr(colon, ']', size - (size_t)(colon - at))) { /* not in [::1] */
+        digits = size - (size_t)(colon + 1 - at);
+        if (digits == 0 || digits > 5 || strspn(colon + 1, "0123456789") < digits)
+            return false;
+        snprintf(url->port, sizeof url->port, "%.*s", (int)digits, colon + 1);
+        size = (size_t)(colon - at);
+    }
+    if (size > 2 && at[0] == '[' && at[size - 1] == ']') {
+        at++;
+        size -= 2;
+    }
+    snprintf(url->host, sizeof url->host, "%.*s", (int)size, at);
+    return size > 0 && size < sizeof url->host;
+}
+
+static int wrong(const char *text, struct moed_error *err)
+{
+    return moed_fail(err, MOED_E_USAGE, "expected http://HOST:PORT or unix:PATH, found \"%s\"",
+                     text);
+}
+
+int moed_url_parse(const char *text, struct moed_url *out, struct moed_error *err)
+{
+    static const char scheme[] = "http://", local[] = "unix:";
+    const char *at = text;
+    size_t size;
+
+    *out = (struct moed_url){.port = "80"};
+    if (strncmp(text, local, sizeof local - 1) == 0) {
+        out->is_unix = true;
+        at += sizeof local - 1;
+        snprintf(out->host, sizeof out->host, "%s", at);
+        return *at != '\0' && strlen(at) < sizeof out->host ? 0 : wrong(text, err);
+    }
+    if (strncmp(at, scheme, sizeof scheme - 1) == 0)
+        at += sizeof scheme - 1;
+    size = strcspn(at, "/");
+    if (strstr(at, "://") != NULL || !parse_authority(at, size, out) ||
+        strlen(at + size) >= sizeof out->path)
+        return wrong(text, err);
+    memcpy(out->path, at + size, strlen(at + size) + 1);
+    return 0;
+}
+
+const char *moed_url_host(const struct moed_url *url)
+{
+    return url->is_unix ? "localhost" : url->host;
+}

@@ -1,0 +1,74 @@
+/* crowd.c: the turns of those who only take up room. */
+#include "crowd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int crowd_init(struct crowd *crowd, const struct plan *plan, struct moed_error *err)
+{
+    const struct moed_load_options *options = plan->options;
+    int rc = 0;
+
+    *crowd = (struct crowd){.plan = plan, .n_slow = options->slow};
+    if (options->slow + options->idle == 0)
+        return 0;
+    crowd->members = moed_calloc((uint64_t)options->slow + options->idle, sizeof *crowd->members);
+    if (crowd->members == NULL)
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for idle and slow connections");
+    while (rc == 0 && crowd->n < options->slow + options->idle) {
+        rc = moed_client_connect(&plan->url, options->timeout_ms, &crowd->members[crowd->n].fd,
+                                 NULL, err);
+        crowd->n += rc == 0;
+    }
+    return rc;
+}
+
+static void hang_up(struct crowd_member *member)
+{
+    if (member->fd >= 0)
+        close(member->fd);
+    member->fd = -1;
+    member->sent = 0;
+}
+
+void crowd_fini(struct crowd *crowd)
+{
+    for (uint32_t i = 0; i < crowd->n; i++)
+        hang_up(&crowd->members[i]);
+    free(crowd->members);
+    *crowd = (struct crowd){0};
+}
+
+/* Whether the server has hung up; what it may have answered is thrown away. */
+static bool has_ended(const struct crowd_member *member)
+{
+    char answer[4096];
+    ssize_t n = recv(member->fd, answer, sizeof answer, MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+static void take_turn(const struct crowd *crowd, struct crowd_member *member, bool slow)
+{
+    const struct planned *request = &crowd->plan->requests[0];
+
+    if (member->fd < 0) {
+        member->fd = moed_client_begin(&crowd->plan->address);
+    } else if (has_ended(member)) {
+        hang_up(member);
+    } else if (slow && send(member->fd, request->bytes + member->sent % request->size, 1,
+                            MSG_DONTWAIT | MSG_NOSIGNAL) == 1) {
+        member->sent++;
+    }
+}
+
+void crowd_turn(struct crowd *crowd)
+{
+    const uint32_t turns = (crowd->n + CROWD_TURNS - 1) / CROWD_TURNS;
+
+    for (uint32_t i = 0; i < turns; i++) {
+        take_turn(crowd, &crowd->members[crowd->next], crowd->next < crowd->n_slow);
+        crowd->next = (crowd->next + 1) % crowd->n;
+    }
+}
