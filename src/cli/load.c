@@ -39,7 +39,7 @@ static const struct option options[] = {
     {"spin-us", OPTION_NUMBER, LOAD(spin_us), "N",
      .help = "look so long for an answer before sleeping"},
     {"hidden", OPTION_NUMBER, LOAD(hidden), "N",
-     .help = "width of a row; with --layers, of servers that do not say", .unset = "the server's"},
+     .help = "width of a row, of a server that does not say", .unset = "the server's"},
     {"timeout-ms", OPTION_NUMBER, LOAD(timeout_ms), "N", .help = "patience for an answer",
      .min = 1},
     {"seed", OPTION_SEED, LOAD(seed), "N", .help = "of the rows"},
