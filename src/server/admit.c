@@ -20,20 +20,26 @@ static bool is_type(const char *found, const char *type)
            (found[length] == '\0' || found[length] == ';' || found[length] == ' ');
 }
 
-static int read_media_type(struct request *request, struct moed_error *err)
+static int check_coding(const struct request *request, struct moed_error *err)
 {
-    const char *type = request_header(request, "Content-Type");
     const char *coding = request_header(request, "Content-Encoding");
 
     if (coding != NULL && strcasecmp(coding, "identity") != 0)
         return moed_fail(err, MOED_E_MEDIA_TYPE,
                          "Content-Encoding: found %.64s, accepted is identity", coding);
+    return 0;
+}
+
+static int read_media_type(struct request *request, struct moed_error *err)
+{
+    const char *type = request_header(request, "Content-Type");
+
     if (type == NULL)
         return moed_fail(err, MOED_E_MEDIA_TYPE,
                          "Content-Type: found none, accepted are application/json and "
                          "application/octet-stream");
-    request->forward.json = is_type(type, "application/json");
-    if (request->forward.json || is_type(type, "application/octet-stream"))
+    request->forward.format = is_type(type, "application/json") ? FORWARD_JSON : FORWARD_RAW;
+    if (request->forward.format == FORWARD_JSON || is_type(type, "application/octet-stream"))
         return 0;
     return moed_fail(err, MOED_E_MEDIA_TYPE,
                      "Content-Type: found %.64s, accepted are application/json and "
@@ -49,10 +55,10 @@ struct reading { /* of parameters, through libmicrohttpd's iterator */
 
 static enum MHD_Result read_param(struct reading *reading, const char *name, const char *value)
 {
-    if (reading->forward->json && strcmp(name, "layer") != 0)
+    if (reading->forward->format != FORWARD_RAW && strcmp(name, "layer") != 0)
         reading->rc = moed_fail(reading->err, MOED_E_MALFORMED,
-                                "parameter \"%.32s\": a JSON request takes only \"layer\" outside "
-                                "of its body",
+                                "parameter \"%.32s\": a request in JSON takes only \"layer\" "
+                                "outside of its body",
                                 name);
     else
         reading->rc = moed_raw_param(&reading->forward->params, name, value != NULL ? value : "",
@@ -123,6 +129,13 @@ int forward_find_layer(struct request *request, struct moed_error *err)
     return engine_layer(engine, layer, &f->layer, err);
 }
 
+/* Whether the body is rows and nothing else. */
+static bool only_rows(const struct forward *f)
+{
+    return (f->format == FORWARD_RAW && !f->params.topk) ||
+           (f->format == FORWARD_KSERVE && f->json_size == 0);
+}
+
 /* How many rows a body of this length must have at least, for the queue's bound. */
 static int check_room(const struct request *request, struct moed_error *err)
 {
@@ -130,7 +143,7 @@ static int check_room(const struct request *request, struct moed_error *err)
     const struct server *server = request->server;
     uint64_t rows = 1;
 
-    if (!f->json && request->body.has_length && !f->params.topk)
+    if (only_rows(f) && request->body.has_length)
         rows = request->body.declared /
                (moed_dtype_size(f->params.request.dtype) * (uint64_t)f->layer->hidden);
     if (rows > server->options->max_request_rows)
@@ -139,14 +152,48 @@ static int check_room(const struct request *request, struct moed_error *err)
     return moed_batcher_admits(server->engine.batcher, (uint32_t)rows, err);
 }
 
-int forward_admit(struct request *request, struct moed_error *err)
+/* What does not depend on how the format became known. A layer that only the body can name is
+ * found later. */
+static int admit(struct request *request, struct moed_error *err)
 {
     struct forward *f = &request->forward;
-    int rc = read_media_type(request, err);
+    int rc = read_params(request, err);
 
-    if (rc == 0)
-        rc = read_params(request, err);
-    if (rc == 0 && (!f->json || f->has_path_layer || f->params.request.has_layer))
+    if (rc == 0 && (f->format == FORWARD_RAW || only_rows(f) || f->has_path_layer ||
+                    f->params.request.has_layer))
         rc = forward_find_layer(request, err);
     return rc != 0 ? rc : check_room(request, err);
+}
+
+int forward_admit(struct request *request, struct moed_error *err)
+{
+    int rc = check_coding(request, err);
+
+    if (rc == 0)
+        rc = read_media_type(request, err);
+    return rc != 0 ? rc : admit(request, err);
+}
+
+static int read_json_size(struct request *request, struct moed_error *err)
+{
+    static const char name[] = "Inference-Header-Content-Length";
+    const char *text = request_header(request, name), *end = text;
+    uint64_t size = MOED_KSERVE_NO_HEADER;
+
+    if (text != NULL && (!moed_read_u64(&end, &size) || *end != '\0'))
+        return moed_fail(err, MOED_E_MALFORMED,
+                         "%s: found \"%.32s\", expected the bytes of the body's JSON", name, text);
+    request->forward.json_size = (size_t)size;
+    return 0;
+}
+
+/* KServe's clients send any Content-Type or none: it says nothing. */
+int forward_admit_kserve(struct request *request, struct moed_error *err)
+{
+    int rc = check_coding(request, err);
+
+    request->forward.format = FORWARD_KSERVE;
+    if (rc == 0)
+        rc = read_json_size(request, err);
+    return rc != 0 ? rc : admit(request, err);
 }

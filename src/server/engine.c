@@ -1,7 +1,9 @@
 /* engine.c: model, backend and batcher in the order in which they stand on each other. */
 #include "engine.h"
 
+#include "inferences.h"
 #include "info.h"
+#include "kserve.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +33,11 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
         rc = moed_model_fingerprint(out->model, false, out->fingerprint, err);
     if (rc == 0)
         rc = info_print(out, options, err);
-    if (rc != 0)
+    if (rc == 0)
+        rc = inferences_init(out, err);
+    if (rc == 0)
+        kserve_alias(engine_name(out, options), out->alias, sizeof out->alias);
+    else
         engine_close(out);
     return rc;
 }
@@ -60,6 +66,7 @@ void engine_close(struct engine *engine)
         moed_backend_close(engine->backend);
     moed_model_close(engine->model);
     free(engine->info);
+    free(engine->inferences);
     memset(engine, 0, sizeof *engine);
 }
 

@@ -12,6 +12,8 @@ struct engine {
     char fingerprint[65]; /* sha256 of the served tensors' descriptors */
     char *info;           /* body of GET /v1/moe/info: it never changes */
     size_t info_size;
+    char alias[96];                /* the model's name, plain enough for paths and JSON */
+    struct inferences *inferences; /* [n_layers], the loop's */
 };
 
 struct engine_progress {

@@ -13,12 +13,14 @@ enum { INLINE_JSON = 16 << 10, INLINE_RAW = 256 << 10 };
 void forward_init(struct forward *forward)
 {
     moed_raw_params_init(&forward->params);
+    forward->json_size = MOED_KSERVE_NO_HEADER;
     atomic_init(&forward->job.cancelled, false);
 }
 
 void forward_fini(struct forward *forward)
 {
     moed_request_fini(&forward->wire);
+    moed_kserve_fini(&forward->kserve);
     moed_request_fini(&forward->params.request);
     free(forward->output);
     free(forward->expert_ids);
@@ -45,11 +47,19 @@ static int parse(struct request *request)
         .max_slots =
             f->layer != NULL ? f->layer->experts : most_experts(request->server->engine.model),
     };
-    const char *data = request->body.data != NULL ? request->body.data : "";
+    static char nothing[1];
+    char *data = request->body.data != NULL ? request->body.data : nothing;
+    const struct moed_kserve_body body = {data, request->body.size, f->json_size};
 
-    if (f->json)
-        return moed_wire_parse_json(data, request->body.size, &limits, &f->wire, &f->error);
-    return moed_wire_parse_raw(data, request->body.size, &limits, &f->params, &f->wire, &f->error);
+    switch (f->format) {
+    case FORWARD_KSERVE:
+        return moed_wire_parse_kserve(&body, &limits, &f->wire, &f->kserve, &f->error);
+    case FORWARD_JSON:
+        return moed_wire_parse_json(data, body.size, &limits, &f->wire, &f->error);
+    case FORWARD_RAW:
+        break;
+    }
+    return moed_wire_parse_raw(data, body.size, &limits, &f->params, &f->wire, &f->error);
 }
 
 /* From the bytes to a job that only needs its place in the queue, or f->error. Any thread: touches
@@ -59,8 +69,8 @@ static void prepare(struct request *request)
     struct forward *f = &request->forward;
     int rc = parse(request);
 
-    if (f->json)
-        body_drop(&request->body); /* raw rows stay where they are */
+    if (f->wire.data == NULL || f->wire.owned != NULL)
+        body_drop(&request->body); /* else the rows stay where they are */
     if (rc == 0)
         rc = forward_find_layer(request, &f->error);
     if (rc == 0)
@@ -86,6 +96,7 @@ static void prepared(struct request *request)
 {
     struct moed_error err;
 
+    request->forward.read_ns = moed_now_ns() - request->forward.begun_ns;
     if (submit(request, &err) != 0) {
         request_fail(request, &err);
         return;
@@ -96,8 +107,11 @@ static void prepared(struct request *request)
 
 void forward_begin(struct request *request)
 {
-    size_t most = request->forward.json ? INLINE_JSON : INLINE_RAW;
+    struct forward *f = &request->forward;
+    bool raw = f->format == FORWARD_RAW || f->json_size <= INLINE_JSON;
+    size_t most = raw ? INLINE_RAW : INLINE_JSON;
 
+    f->begun_ns = moed_now_ns();
     if (request->body.size > most) {
         request_offload(request, prepare, prepared);
         return;
@@ -110,6 +124,7 @@ void forward_finish(struct request *request)
 {
     struct moed_job *job = &request->forward.job;
 
+    request->forward.finished_ns = moed_now_ns();
     if (job->status != 0)
         request_fail(request, &job->error);
     else

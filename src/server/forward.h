@@ -3,24 +3,30 @@
 #define MOED_SERVER_FORWARD_H
 
 #include <moed/batch.h>
-#include <moed/wire.h>
+#include <moed/kserve.h>
 
 struct request;
 
+enum forward_format { FORWARD_RAW, FORWARD_JSON, FORWARD_KSERVE };
+
 struct forward {
-    bool json; /* else raw bytes */
+    enum forward_format format;
+    size_t json_size; /* of a KServe body, or MOED_KSERVE_NO_HEADER */
     bool has_path_layer;
     uint32_t path_layer;
     struct moed_raw_params params;  /* of the query and the X-MoE-* headers */
     const struct moed_layer *layer; /* NULL until it is known */
     struct moed_request wire;       /* the parsed body */
+    struct moed_kserve kserve;      /* what else a KServe body says */
     struct moed_job job;
     bool submitted;
     void *output; /* what the job writes */
     int32_t *expert_ids;
     float *expert_weights;
     float *logits;
-    struct moed_error error; /* of the step that ran on the pool */
+    uint64_t begun_ns, read_ns;     /* the body was complete; from then until it was submitted */
+    uint64_t finished_ns, print_ns; /* the job was done; from then until it was printed */
+    struct moed_error error;        /* of the step that ran on the pool */
 };
 
 void forward_init(struct forward *forward);
@@ -29,6 +35,7 @@ void forward_fini(struct forward *forward);
 /* ---- admit.c ---- */
 /* From the headers alone: media type, parameters, layer, length, room in the queue. */
 int forward_admit(struct request *request, struct moed_error *err);
+int forward_admit_kserve(struct request *request, struct moed_error *err);
 /* Finds the layer among path, parameters and body, which must not contradict each other. Any
  * thread that has the request. */
 int forward_find_layer(struct request *request, struct moed_error *err);

@@ -1,4 +1,4 @@
-/* health.c: probes for balancers, kubelets and `moed health`. */
+/* health.c: probes for balancers, kubelets and `moed health`, and for KServe's clients. */
 #include "health.h"
 
 #include "request.h"
@@ -13,7 +13,7 @@ static void say(struct request *request, const char *text)
 
 void health_live(struct request *request)
 {
-    say(request, "{\"status\":\"alive\"}");
+    say(request, "{\"status\":\"alive\",\"live\":true}");
 }
 
 void health_ready(struct request *request)
@@ -23,7 +23,7 @@ void health_ready(struct request *request)
     uint64_t done, total;
 
     if (server->phase == SERVER_READY) {
-        say(request, "{\"status\":\"ready\"}");
+        say(request, "{\"status\":\"ready\",\"ready\":true}");
         return;
     }
     load_progress(server, &done, &total);

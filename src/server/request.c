@@ -12,6 +12,8 @@
  * is found out by the sweep, which only marks the job as cancelled. */
 #include "request.h"
 
+#include "inferences.h"
+#include "kserve.h"
 #include "routes.h"
 
 #include <stdlib.h>
@@ -75,6 +77,7 @@ void request_destroy(struct request *r)
     struct server *server = r->server;
 
     observe_request(&server->observe, r);
+    inferences_count(r);
     client_ends_request(r->client);
     server->n_requests--;
     forward_fini(&r->forward);
@@ -132,6 +135,8 @@ static int check_head(struct request *request, const char *path, struct moed_err
     rc = body_check(request, err);
     if (rc == 0)
         rc = check_phase(request, err);
+    if (rc == 0 && match.model.size > 0)
+        rc = kserve_find(request, &match, err);
     if (rc == 0 && request->route->admit != NULL)
         rc = request->route->admit(request, err);
     return rc;

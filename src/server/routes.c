@@ -5,7 +5,9 @@
 #include "experts.h"
 #include "forward.h"
 #include "health.h"
+#include "inferences.h"
 #include "info.h"
+#include "kserve.h"
 #include "observe.h"
 #include "openapi.h"
 
@@ -15,6 +17,10 @@
 #define ROWS \
     .needs_model = true, .takes_rows = true, .admit = forward_admit, .handle = forward_begin
 
+#define KSERVE_ROWS \
+    .needs_model = true, .takes_rows = true, .admit = forward_admit_kserve, .handle = forward_begin
+
+/* The first that fits counts: a model cannot be called "stats". */
 static const struct route routes[] = {
     {"POST", "/v1/moe/forward", ROWS},
     {"POST", "/v1/moe/layers/{L}/forward", ROWS},
@@ -23,6 +29,21 @@ static const struct route routes[] = {
     {"GET", "/v1/moe/info", .needs_model = true, .handle = info_get},
     {"GET", "/v1/moe/experts", .needs_model = true, .handle = experts_get},
     {"DELETE", "/v1/moe/experts", .needs_model = true, .handle = experts_delete},
+    {"GET", "/v2", .handle = kserve_server},
+    {"GET", "/v2/health/live", .access = ROUTE_OPEN, .handle = health_live},
+    {"GET", "/v2/health/ready", .access = ROUTE_OPEN, .handle = health_ready},
+    {"GET", "/v2/models/stats", .needs_model = true, .handle = inferences_get},
+    {"GET", "/v2/models/{M}", .needs_model = true, .handle = kserve_model},
+    {"GET", "/v2/models/{M}/ready", .needs_model = true, .handle = health_ready},
+    {"GET", "/v2/models/{M}/config", .needs_model = true, .handle = kserve_config},
+    {"GET", "/v2/models/{M}/stats", .needs_model = true, .handle = inferences_get},
+    {"POST", "/v2/models/{M}/infer", KSERVE_ROWS},
+    {"GET", "/v2/models/{M}/versions/{V}", .needs_model = true, .handle = kserve_model},
+    {"GET", "/v2/models/{M}/versions/{V}/ready", .needs_model = true, .handle = health_ready},
+    {"GET", "/v2/models/{M}/versions/{V}/config", .needs_model = true, .handle = kserve_config},
+    {"GET", "/v2/models/{M}/versions/{V}/stats", .needs_model = true, .handle = inferences_get},
+    {"POST", "/v2/models/{M}/versions/{V}/infer", KSERVE_ROWS},
+    {"POST", "/v2/repository/index", .needs_model = true, .handle = kserve_index},
     {"GET", "/livez", .access = ROUTE_OPEN, .handle = health_live},
     {"GET", "/readyz", .access = ROUTE_OPEN, .handle = health_ready},
     {"GET", "/health", .access = ROUTE_OPEN, .handle = health_ready},
@@ -61,27 +82,51 @@ static bool method_fits(const struct route *route, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
+/* Whatever stands between two slashes. */
+static bool read_text(const char **path, struct route_text *out)
+{
+    *out = (struct route_text){*path, strcspn(*path, "/")};
+    *path += out->size;
+    return out->size > 0;
+}
+
+static bool read_hole(char hole, const char **path, struct route_match *match)
+{
+    switch (hole) {
+    case 'L':
+        match->has_layer = true;
+        return moed_read_u32(path, &match->layer);
+    case 'M':
+        return read_text(path, &match->model);
+    default:
+        return read_text(path, &match->version);
+    }
+}
+
 static bool path_fits(const struct route *route, const char *path, struct route_match *match)
 {
-    static const char placeholder[] = "{L}";
     const char *template = route->path;
-    const char *hole = strstr(template, placeholder);
-    size_t before;
 
-    match->has_layer = hole != NULL;
-    if (hole == NULL)
-        return strcmp(template, path) == 0;
-    before = (size_t)(hole - template);
-    if (strncmp(template, path, before) != 0)
-        return false;
-    path += before;
-    return moed_read_u32(&path, &match->layer) && strcmp(hole + strlen(placeholder), path) == 0;
+    match->has_layer = false;
+    match->model = match->version = (struct route_text){0};
+    while (*template != '\0') {
+        if (*template == '{') {
+            if (!read_hole(template[1], &path, match))
+                return false;
+            template += strlen("{L}");
+        } else if (*template ++ != *path++) {
+            return false;
+        }
+    }
+    return *path == '\0';
 }
 
 static void allow(struct route_match *match, const char *method)
 {
     size_t used = strlen(match->allow);
 
+    if (strstr(match->allow, method) != NULL)
+        return; /* of another template that fits too */
     snprintf(match->allow + used, sizeof match->allow - used, "%s%s%s", used > 0 ? ", " : "",
              method, strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }

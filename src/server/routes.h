@@ -14,7 +14,8 @@ enum route_access {
 
 struct route {
     const char *method;
-    const char *path; /* a template: "{L}" stands for a layer's block number */
+    const char *path; /* a template: "{L}" stands for a layer's block number, "{M}" and "{V}" for a
+                         KServe model and its version */
     bool needs_model; /* 503 while loading */
     bool takes_rows;  /* has a body of rows, which needs a length */
     bool route_only;  /* computes the routing alone */
@@ -25,10 +26,16 @@ struct route {
     void (*handle)(struct request *request);
 };
 
+struct route_text { /* borrowed from the path; size 0: the route has none */
+    const char *at;
+    size_t size;
+};
+
 struct route_match {
     const struct route *route; /* NULL when the path or the method is unknown */
     bool has_layer;
     uint32_t layer;
+    struct route_text model, version;
     char allow[32]; /* the path's methods, when only the method is wrong */
 };
 

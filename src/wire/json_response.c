@@ -6,66 +6,9 @@
 
 #include "fields.h"
 #include "finite.h"
-#include "text.h"
+#include "numbers.h"
 
-#define I32_MAX   11  /* "-2147483648" */
-#define CHUNK     256 /* numbers converted to float32 at a time */
 #define NS_PER_US 1000
-
-static char *write_i32(int32_t value, char *out)
-{
-    char digits[I32_MAX];
-    uint32_t left = value < 0 ? 0U - (uint32_t)value : (uint32_t)value;
-    size_t n = 0;
-
-    do {
-        digits[n++] = (char)('0' + left % 10);
-        left /= 10;
-    } while (left > 0);
-    if (value < 0)
-        *out++ = '-';
-    while (n > 0)
-        *out++ = digits[--n];
-    return out;
-}
-
-/* One row, brackets and commas included. */
-static void write_float_row(struct text *text, enum moed_dtype dtype, const void *row,
-                            uint32_t columns)
-{
-    const size_t size = moed_dtype_size(dtype);
-    char *start = text_reserve(text, (size_t)columns * (MOED_WIRE_F32_MAX + 1) + 2), *at = start;
-    float values[CHUNK];
-
-    if (start == NULL)
-        return;
-    *at++ = '[';
-    for (uint32_t i = 0, n; i < columns; i += n) {
-        n = columns - i < CHUNK ? columns - i : CHUNK;
-        moed_dtype_to_f32(dtype, (const char *)row + size * i, values, n);
-        for (uint32_t j = 0; j < n; j++) {
-            at += moed_wire_write_f32(values[j], at);
-            *at++ = ',';
-        }
-    }
-    at[columns > 0 ? -1 : 0] = ']'; /* over the last comma */
-    text_advance(text, (size_t)(at - start) + (columns > 0 ? 0 : 1));
-}
-
-static void write_id_row(struct text *text, const int32_t *row, uint32_t columns)
-{
-    char *start = text_reserve(text, (size_t)columns * (I32_MAX + 1) + 2), *at = start;
-
-    if (start == NULL)
-        return;
-    *at++ = '[';
-    for (uint32_t i = 0; i < columns; i++) {
-        at = write_i32(row[i], at);
-        *at++ = ',';
-    }
-    at[columns > 0 ? -1 : 0] = ']';
-    text_advance(text, (size_t)(at - start) + (columns > 0 ? 0 : 1));
-}
 
 static void write_floats(struct text *text, enum moed_dtype dtype, const void *data, uint32_t rows,
                          uint32_t columns)
@@ -76,7 +19,7 @@ static void write_floats(struct text *text, enum moed_dtype dtype, const void *d
     for (uint32_t i = 0; i < rows; i++) {
         if (i > 0)
             text_format(text, ",");
-        write_float_row(text, dtype, (const char *)data + row_size * i, columns);
+        text_floats(text, dtype, (const char *)data + row_size * i, columns);
     }
     text_format(text, "]");
 }
@@ -87,7 +30,7 @@ static void write_ids(struct text *text, const int32_t *data, uint32_t rows, uin
     for (uint32_t i = 0; i < rows; i++) {
         if (i > 0)
             text_format(text, ",");
-        write_id_row(text, data + (size_t)columns * i, columns);
+        text_ints(text, data + (size_t)columns * i, columns);
     }
     text_format(text, "]");
 }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FORMAT_MAX 256
 
@@ -44,4 +45,14 @@ void text_format(struct text *text, const char *format, ...)
     written = vsnprintf(at, FORMAT_MAX, format, args);
     va_end(args);
     text->size += written > 0 && written < FORMAT_MAX ? (size_t)written : 0;
+}
+
+void text_put(struct text *text, const void *data, size_t size)
+{
+    char *at = text_reserve(text, size);
+
+    if (at == NULL || size == 0)
+        return;
+    memcpy(at, data, size);
+    text->size += size;
 }

@@ -14,6 +14,8 @@ struct text {
 char *text_reserve(struct text *text, size_t size);
 void text_advance(struct text *text, size_t size);
 
+/* Bytes as they are. */
+void text_put(struct text *text, const void *data, size_t size);
 /* Envelope: short, formatted. */
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
