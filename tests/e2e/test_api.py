@@ -291,7 +291,7 @@ class Api(unittest.TestCase):
     def test_openapi_routes_exist(self):
         document = self.server.get("/openapi.json").json()
         for path, item in document["paths"].items():
-            path = path.replace("{L}", "0")
+            path = path.replace("{L}", "0").replace("{M}", "two--layers-").replace("{V}", "1")
             for method in item:
                 body = b"" if method == "post" else None
                 answer = self.server.request(method.upper(), path, body)

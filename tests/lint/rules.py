@@ -21,10 +21,11 @@ BELOW = {
     "moed": {"error"},
     "backend": {"moed", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"},
 }
-BELOW["wire"] = {"moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"}
+BELOW["wire"] = {"kserve", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"}
+BELOW["kserve"] = {"wire", "base", "error", "kernels"}  # wire's second door
 BELOW["batch"] = BELOW["backend"] | {"backend"}
-BELOW["server"] = BELOW["batch"] | {"batch", "wire"}
-BELOW["load"] = {"client", "wire", "base", "error", "kernels"}
+BELOW["server"] = BELOW["batch"] | {"batch", "wire", "kserve"}
+BELOW["load"] = {"client", "wire", "kserve", "base", "error", "kernels"}
 BELOW["cli"] = BELOW["server"] | {"server", "load", "client"}
 
 SOURCES = ("src/", "include/", "kernels/")

@@ -37,6 +37,31 @@ static void reads_the_layer(void **state)
     assert_int_equal(match.layer, UINT32_MAX);
 }
 
+static void assert_text(struct route_text found, const char *expected)
+{
+    assert_int_equal(found.size, strlen(expected));
+    assert_memory_equal(found.at, expected, found.size);
+}
+
+static void reads_model_and_version(void **state)
+{
+    (void)state;
+    assert_int_equal(route_find("POST", "/v2/models/a.layer3/infer", &match, &err), 0);
+    assert_string_equal(match.route->path, "/v2/models/{M}/infer");
+    assert_text(match.model, "a.layer3");
+    assert_text(match.version, "");
+    assert_false(match.has_layer);
+    assert_int_equal(route_find("GET", "/v2/models/a/versions/1", &match, &err), 0);
+    assert_string_equal(match.route->path, "/v2/models/{M}/versions/{V}");
+    assert_text(match.model, "a");
+    assert_text(match.version, "1");
+    assert_int_equal(route_find("GET", "/v2/models/stats", &match, &err), 0);
+    assert_string_equal(match.route->path, "/v2/models/stats");
+    assert_text(match.model, "");
+    assert_int_equal(route_find("GET", "/v2/models/stats/stats", &match, &err), 0);
+    assert_text(match.model, "stats");
+}
+
 static void refuses_other_paths(void **state)
 {
     static const char *const paths[] = {
@@ -52,6 +77,14 @@ static void refuses_other_paths(void **state)
         "/v1/moe/layers/1/forward/more",
         "/v1/moe/layers/{L}/forward",
         "/v1/moe/layers/1",
+        "/v2/",
+        "/v2/models",
+        "/v2/models/",
+        "/v2/models//infer",
+        "/v2/models/a/b/infer",
+        "/v2/models/a/infer/",
+        "/v2/models/a/versions//infer",
+        "/v2/models/a/versions/1/2/infer",
     };
 
     (void)state;
@@ -70,6 +103,8 @@ static void says_which_methods_a_path_has(void **state)
     assert_int_equal(route_find("POST", "/v1/moe/experts", &match, &err), MOED_E_METHOD);
     assert_string_equal(match.allow, "GET, HEAD, DELETE");
     assert_non_null(strstr(err.message, "found POST"));
+    assert_int_equal(route_find("POST", "/v2/models/stats", &match, &err), MOED_E_METHOD);
+    assert_string_equal(match.allow, "GET, HEAD");
 }
 
 static void head_goes_where_get_goes(void **state)
@@ -92,9 +127,13 @@ static void indices_lead_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_plain_paths),        cmocka_unit_test(reads_the_layer),
-        cmocka_unit_test(refuses_other_paths),      cmocka_unit_test(says_which_methods_a_path_has),
-        cmocka_unit_test(head_goes_where_get_goes), cmocka_unit_test(indices_lead_back),
+        cmocka_unit_test(finds_plain_paths),
+        cmocka_unit_test(reads_the_layer),
+        cmocka_unit_test(reads_model_and_version),
+        cmocka_unit_test(refuses_other_paths),
+        cmocka_unit_test(says_which_methods_a_path_has),
+        cmocka_unit_test(head_goes_where_get_goes),
+        cmocka_unit_test(indices_lead_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
