@@ -327,4 +327,3 @@ class OneLayer(unittest.TestCase):
             self.assertEqual(server.get(f"/v2/models/{name}/ready").status, 503)
             self.assertIn("draining", server.get("/v2/health/ready").json()["error"])
             self.assertEqual(server.get("/v2/health/live").status, 200)
-            server.signal()
