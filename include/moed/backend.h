@@ -27,7 +27,9 @@ enum moed_row_flags {
     MOED_ROW_ONLY_SHARED = 4, /* the shared expert alone */
     MOED_ROW_NORM = 8,        /* apply the layer's norm first */
     MOED_ROW_RESIDUAL = 16,   /* with NORM: add the residual by the layer's rule */
-    MOED_ROW_ROUTE_ONLY = 32  /* choose experts, compute none; output unspecified */
+    MOED_ROW_ROUTE_ONLY = 32, /* choose experts, compute none; output unspecified */
+    MOED_ROW_PART = 64 /* with RESIDUAL: scale by the rule, but add nothing: the shard to whose
+                          part this one is added does */
 };
 
 struct moed_batch_rows {
@@ -68,8 +70,9 @@ int moed_workspace_create(struct moed_backend *backend, struct moed_workspace **
 void moed_workspace_destroy(struct moed_workspace *workspace);
 
 /* One layer over one batch; `layer` is a served block number. A row's bits depend on that row
- * alone. Allocates nothing. MOED_E_INTERNAL with the reason if the device failed: no output of
- * that batch may be used. */
+ * alone. Experts that are not held here add nothing to it, nor does a shared one: what that means
+ * is the caller's to say. Allocates nothing. MOED_E_INTERNAL with the reason if the device failed:
+ * no output of that batch may be used. */
 int moed_forward(struct moed_workspace *workspace, uint32_t layer, struct moed_batch_rows *batch,
                  struct moed_error *err);
 

@@ -60,6 +60,17 @@ void *moed_aligned_alloc(uint64_t count, uint64_t size);
 uint64_t moed_now_ns(void);  /* monotonic, for durations and deadlines */
 uint64_t moed_wall_ms(void); /* since 1970, for logs only */
 
+/* ---- sets of small numbers: the layers of a server, the experts of a layer ---- */
+struct moed_set {
+    bool (*has)(const void *of, uint32_t number);
+    const void *of;
+    uint32_t n; /* members are below */
+};
+/* The first run of members from *first on, as [*first, *last]; false if there is none. */
+bool moed_set_run(const struct moed_set *set, uint32_t *first, uint32_t *last);
+/* "0-23, 40", for people; cut short with "…" where it does not fit (size at least 64). */
+void moed_set_print(const struct moed_set *set, char *out, size_t size);
+
 /* ---- sha256, for fingerprints (FIPS 180-4) ---- */
 struct moed_sha256 {
     uint32_t state[8];

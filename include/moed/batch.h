@@ -12,10 +12,11 @@
 /* One request. Its owner fills it, keeps it and everything that it points to unmoved until
  * `done` has been called, and frees it afterwards. */
 struct moed_job {
-    uint32_t layer;               /* a served block number */
-    uint32_t rows;                /* n >= 0 */
-    uint32_t slots;               /* columns of expert_ids and expert_weights; K unless supplied */
-    uint8_t flags;                /* moed_row_flags, for all its rows */
+    uint32_t layer;    /* a served block number */
+    uint32_t rows;     /* n >= 0 */
+    uint32_t slots;    /* columns of expert_ids and expert_weights; K unless supplied */
+    uint8_t flags;     /* moed_row_flags, for all its rows */
+    bool skip_missing; /* on a shard that holds some experts: answer with its part of the sum */
     enum moed_dtype hidden_dtype; /* rows are converted once, into the batch */
     enum moed_dtype output_dtype;
     const void *hidden;    /* [n, H], any alignment */
@@ -35,6 +36,7 @@ struct moed_job {
     struct moed_error error;
     uint64_t queue_ns, compute_ns; /* until first computed; sum over its batches */
     uint32_t batch_rows;           /* rows of the (largest) batch that it was in */
+    uint64_t missing_slots;        /* left out with skip_missing: their experts are not held */
 
     /* batch's own */
     struct moed_job *next;
@@ -75,9 +77,10 @@ int moed_batcher_check(const struct moed_batcher *batcher, struct moed_job *job,
  * already), MOED_E_UNPROCESSABLE (supplied ids out of range, duplicate in a row, weights not
  * finite; slots over E, or not K where not supplied; none supplied where the layer's router
  * refuses; a norm, a residual or a shared expert that the layer does not have), MOED_E_NOT_SERVED,
+ * MOED_E_NO_EXPERT (the shared one is another shard's),
  * MOED_E_DRAINING. Zero rows are accepted and done at once. Never blocks; any thread. What `done`
- * may find in status: 0, MOED_E_NOT_FINITE (names the row of the request), MOED_E_DEADLINE,
- * MOED_E_CANCELLED, MOED_E_INTERNAL (its batch failed), or abort's. */
+ * may find in status: 0, MOED_E_NOT_FINITE or MOED_E_NO_EXPERT (name the row of the request),
+ * MOED_E_DEADLINE, MOED_E_CANCELLED, MOED_E_INTERNAL (its batch failed), or abort's. */
 int moed_batcher_submit(struct moed_batcher *batcher, struct moed_job *job, struct moed_error *err);
 /* Whether `rows` more would be refused now, as submit would: for refusing a body before it is
  * read. */
@@ -90,7 +93,8 @@ void moed_batcher_abort(struct moed_batcher *batcher, int status, const char *me
 struct moed_expert_load {
     uint64_t rows; /* rows that experts computed; a row counts once for each of its experts
                       below, and not at all if it was only routed or only shared */
-    double jain;   /* Jain's fairness index of rows an expert, (Σx)² / (E Σx²); 1: no rows */
+    double jain; /* Jain's fairness index of rows an expert, (Σx)² / (n Σx²), over the n that are
+                    held; 1: no rows */
     double max_over_mean; /* of rows an expert; 1: no rows */
 };
 /* Copies a layer's counts, rows[E] and weight_mass[E] (either may be NULL); any thread.

@@ -22,6 +22,7 @@ extern "C" {
     X(TOO_LARGE, "too_large", "Request too large", 413)                        \
     X(MEDIA_TYPE, "unsupported_media_type", "Unsupported media type", 415)     \
     X(NOT_SERVED, "layer_not_served", "Layer not served here", 421)            \
+    X(NO_EXPERT, "expert_not_served", "Expert not served here", 421)           \
     X(UNPROCESSABLE, "unprocessable", "Values cannot be processed", 422)       \
     X(NOT_FINITE, "not_finite", "A value is not finite", 422)                  \
     X(QUEUE_FULL, "queue_full", "Queue full", 429)                             \

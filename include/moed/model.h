@@ -15,14 +15,16 @@ struct moed_weight {
     const struct moed_format *format;
     uint64_t cols;      /* inputs: the fastest dimension */
     uint64_t rows;      /* outputs, of this view */
-    uint64_t count;     /* experts; 1 for what is not per expert */
+    uint64_t count;     /* experts held; 1 for what is not per expert */
     uint64_t first_row; /* of this view within one expert of the tensor */
     uint64_t stride;    /* rows of one expert in the tensor */
     uint64_t row_bytes;
+    const uint32_t *picked; /* [count] which experts of the tensor; NULL: from 0 on, in order */
 };
 
-struct moed_experts { /* a bank of experts: the routed ones, the shared one (count 1), chunks */
-    uint32_t width;   /* F; 0 when the bank is absent */
+struct moed_experts {     /* a bank of experts: the routed ones, the shared one (count 1), chunks */
+    uint32_t width;       /* F; 0 when the model has no such bank */
+    const int32_t *place; /* where an expert is among those held, -1: not held; NULL: all are */
     struct moed_expert_rule rule;
     struct moed_weight gate, up, down;                /* [F,I] [F,I] [O,F]; gate absent: ungated */
     struct moed_weight gate_bias, up_bias, down_bias; /* [count,F] [count,F] [count,O] or absent */
@@ -34,6 +36,8 @@ struct moed_layer {
     uint32_t hidden;  /* H */
     uint32_t experts; /* E */
     uint32_t used;    /* K */
+    uint32_t held;    /* of the E, served here */
+    bool leads;       /* serves expert 0, and so what is computed once a row: the shared expert */
     uint32_t latent;  /* width that the routed experts read and write; H unless latent */
     struct moed_router_rule router;
     struct moed_weight router_weight; /* [E,H] */
@@ -49,7 +53,7 @@ struct moed_layer {
     struct moed_weight latent_down, latent_up, latent_norm; /* [L,H] [H,L] [1,L], or absent */
     struct moed_block_rule block;
     struct moed_weight norm, norm_bias, post_norm; /* [1,H] each, or absent */
-    uint64_t bytes;                                /* of all weights above in the file */
+    uint64_t bytes; /* of what is held of the weights above, in the file */
 };
 
 struct moed_model {
@@ -65,10 +69,12 @@ struct moed_model {
 
 struct moed_model_options {
     const char *layers;    /* "0-23,40" selects block numbers; NULL: all MoE layers */
+    const char *experts;   /* "0-63": those of each layer that are held; NULL: all */
     const char *arch_file; /* describes one more architecture (src/model/README.md), or NULL */
 };
 
-/* Opens a model; options NULL: all zeros. Naming a block that is no MoE layer is MOED_E_USAGE.
+/* Opens a model; options NULL: all zeros. Naming a block that is no MoE layer, or an expert that a
+ * layer does not have, is MOED_E_USAGE.
  * MOED_E_BAD_FILE and MOED_E_UNSUPPORTED name the file, the tensor, key or line, what was found
  * and what was expected. */
 int moed_model_open(const char *path, const struct moed_model_options *options,
@@ -79,6 +85,12 @@ void moed_model_close(struct moed_model *model); /* NULL is fine */
 const struct moed_layer *moed_model_layer(const struct moed_model *model, uint32_t index);
 /* Whether block `index` is an MoE layer of the file, served or not. */
 bool moed_model_has_moe_layer(const struct moed_model *model, uint32_t index);
+static inline bool moed_layer_holds(const struct moed_layer *layer, uint32_t expert)
+{
+    return !layer->routed.place || layer->routed.place[expert] >= 0;
+}
+struct moed_set moed_model_served(const struct moed_model *model); /* block numbers */
+struct moed_set moed_layer_held(const struct moed_layer *layer);   /* experts */
 
 struct moed_weight_span { /* of one expert of a view */
     uint64_t expert, first, n;
@@ -96,6 +108,12 @@ int moed_weight_read_f32(const struct moed_model *model, const struct moed_weigh
  * bytes; `bytes_too` false leaves the bytes out (the cheap form, documented in API.md). */
 int moed_model_fingerprint(const struct moed_model *model, bool bytes_too, char hex[65],
                            struct moed_error *err);
+
+/* sha256 over one layer's rules, its descriptors and 64 bytes at 64 places of each tensor, evenly
+ * spread: two trainings differ in it, a few damaged bytes are not found. Of the whole layer,
+ * whichever experts are held. */
+int moed_layer_fingerprint(const struct moed_model *model, const struct moed_layer *layer,
+                           char hex[65], struct moed_error *err);
 
 /* The router rule in words and as a formula, one paragraph, for inspect and info. */
 void moed_router_describe(const struct moed_layer *layer, char *out, size_t size);

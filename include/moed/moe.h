@@ -60,7 +60,8 @@ struct moed_plan_input {
     uint32_t rows, slots;
     const int32_t *ids;
     const float *weights;
-    const uint8_t *skip;   /* rows that take no routed expert */
+    const int32_t *place; /* [E] experts with -1 are not held here and get no entries; NULL: none */
+    const uint8_t *skip;  /* rows that take no routed expert */
     const uint8_t *shared; /* rows that take the shared expert */
 };
 void moed_plan_build(struct moed_plan *plan, const struct moed_plan_input *input);

@@ -10,6 +10,7 @@
 struct moed_server_options {
     const char *model_path;
     const char *layers;                  /* NULL: all */
+    const char *experts;                 /* of each layer; NULL: all */
     const char *arch_file;               /* one more architecture, or NULL */
     const char *name;                    /* NULL: the model's */
     const char *listen[MOED_MAX_LISTEN]; /* "HOST:PORT", "[::1]:8080" or "unix:PATH" */

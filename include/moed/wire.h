@@ -9,6 +9,8 @@
 
 enum moed_shared_mode { MOED_SHARED_INCLUDE, MOED_SHARED_EXCLUDE, MOED_SHARED_ONLY };
 enum moed_block_mode { MOED_BLOCK_FFN, MOED_BLOCK_NORM_FFN, MOED_BLOCK_NORM_FFN_RESIDUAL };
+/* What becomes of a row's slot whose expert this shard does not hold. */
+enum moed_missing { MOED_MISSING_ERROR, MOED_MISSING_SKIP };
 enum moed_encoding { MOED_ENCODING_ARRAY, MOED_ENCODING_BASE64, MOED_ENCODING_RAW };
 enum moed_return { /* bits */
                    MOED_RETURN_OUTPUT = 1,
@@ -31,6 +33,7 @@ struct moed_request {
     uint32_t returns;      /* moed_return bits; OUTPUT unless asked otherwise */
     enum moed_block_mode block;
     enum moed_shared_mode shared;
+    enum moed_missing on_missing;
     enum moed_dtype output_dtype;
     enum moed_encoding encoding; /* of the response */
     uint64_t deadline_ms;        /* 0: none asked for */
@@ -80,6 +83,8 @@ struct moed_response {
     bool timing;
     uint64_t queue_ns, compute_ns;
     uint32_t batch_rows;
+    bool partial; /* tells missing_slots: those whose expert this shard does not hold */
+    uint64_t missing_slots;
 };
 /* A body in a buffer that the caller frees. JSON floats parse back to the same float32.
  * MOED_E_NO_MEMORY; MOED_E_NOT_FINITE if an output is not finite and the encoding is ARRAY. */

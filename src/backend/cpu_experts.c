@@ -278,6 +278,7 @@ static void finish_row(const struct pass *p, uint32_t t)
     const struct moed_layer *spec = p->layer->spec;
     const struct moed_block_rule *rule = &spec->block;
     const size_t h = spec->hidden;
+    const uint8_t flags = row_flags(p, t);
     const bool normed = rule->residual == MOED_RESIDUAL_NORMED;
     const float *add = (normed ? p->x : p->hidden) + t * h;
     const float ffn_by = normed ? 1.0F : rule->residual_scale;
@@ -287,12 +288,12 @@ static void finish_row(const struct pass *p, uint32_t t)
 
     for (size_t i = 0; rule->ffn_scale != 1.0F && i < h; i++)
         out[i] *= rule->ffn_scale;
-    if (!(row_flags(p, t) & MOED_ROW_RESIDUAL))
+    if (!(flags & MOED_ROW_RESIDUAL))
         return;
     if (post.weight)
         norm_row(&post, out, out, h);
     for (size_t i = 0; i < h; i++)
-        out[i] = ffn_by * out[i] + add_by * add[i];
+        out[i] = ffn_by * out[i] + (flags & MOED_ROW_PART ? 0.0F : add_by * add[i]);
 }
 
 void cpu_finish_rows(struct pass *p)

@@ -10,7 +10,7 @@ uint32_t cpu_product(const struct pass *p, const struct product *product, float 
     const struct matrix *m = product->matrix;
     const uint32_t left = m->rows - product->col;
     const uint32_t cols = left < BLOCK_COLS ? left : BLOCK_COLS;
-    const uint8_t *expert = m->data + product->expert * m->expert_bytes;
+    const uint8_t *expert = matrix_expert(m, product->expert);
 
     if (m->product) {
         const struct moed_panels panels = {

@@ -77,7 +77,7 @@ static float shared_weight(const struct pass *p, uint32_t t)
 
 void cpu_choose(struct pass *p)
 {
-    const bool has_shared = p->layer->spec->shared.width > 0;
+    const bool has_shared = p->layer->shared.up.data != NULL;
 
 #pragma omp for schedule(static)
     for (uint32_t t = 0; t < p->rows; t++) {
@@ -109,6 +109,7 @@ void cpu_plan(struct pass *p)
             .slots = p->slots,
             .ids = p->ids,
             .weights = p->weights,
+            .place = p->layer->spec->routed.place,
             .skip = p->ws->skip,
             .shared = p->ws->shared,
         };

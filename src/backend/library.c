@@ -54,7 +54,7 @@ int moed_open(const char *path, const struct moed_options *options, struct moed 
         .f32_rows = o.f32_rows != 0,
         .map = o.map != 0,
     };
-    const struct moed_model_options model = {o.layers, o.arch_file};
+    const struct moed_model_options model = {.layers = o.layers, .arch_file = o.arch_file};
     struct moed *m = calloc(1, sizeof *m);
     int status;
 

@@ -39,8 +39,7 @@ static void multiply(const struct walk *w, const struct matrix *m, uint32_t expe
     for (uint32_t r = 0; r < m->rows; r++) {
         double sum = 0.0;
 
-        m->format->decode(m->data + expert * m->expert_bytes + r * m->row_bytes, w->ws->decoded,
-                          m->cols);
+        m->format->decode(matrix_expert(m, expert) + r * m->row_bytes, w->ws->decoded, m->cols);
         for (uint32_t c = 0; c < m->cols; c++)
             sum += (double)w->ws->decoded[c] * x[c];
         out[r] = sum;
@@ -191,11 +190,11 @@ static void add_routed(struct walk *w, const struct moed_batch_rows *batch, uint
         const double weight = batch->weights[(size_t)t * batch->slots + s];
         const bool on_input = spec->router.weight_on_input;
 
-        if (id < 0)
+        if (id < 0 || !moed_layer_holds(spec, (uint32_t)id))
             continue;
         w->ws->seen[id] = 1;
-        add_expert(w, &w->layer->routed, (uint32_t)id, on_input ? weight : 1.0,
-                   on_input ? 1.0 : weight, sum);
+        add_expert(w, &w->layer->routed, resident_planned(w->layer, (uint32_t)id).expert,
+                   on_input ? weight : 1.0, on_input ? 1.0 : weight, sum);
     }
     if (!latent)
         return;
@@ -230,17 +229,21 @@ static void add_chunks(struct walk *w, const struct moed_batch_rows *batch, uint
     for (uint32_t s = 0; s < batch->slots; s++) {
         const int32_t id = batch->ids[(size_t)t * batch->slots + s];
         const double weight = batch->weights[(size_t)t * batch->slots + s];
+        uint32_t chunk;
 
-        if (id < 0)
+        if (id < 0 || !moed_layer_holds(spec, (uint32_t)id))
             continue;
-        w->ws->seen[spec->experts + 1 + (uint32_t)id / spec->chunk_size] = 1;
-        add_expert(w, &w->layer->chunks, (uint32_t)id / spec->chunk_size, 1.0,
+        chunk = spec->experts + 1 + (uint32_t)id / spec->chunk_size;
+        w->ws->seen[chunk] = 1;
+        add_expert(w, &w->layer->chunks, resident_planned(w->layer, chunk).expert, 1.0,
                    weight * spec->chunk_scale, w->ws->sum);
     }
 }
 
-static void finish(const struct walk *w, const float *hidden, bool residual, float *out)
+static void finish(const struct walk *w, const float *hidden, uint8_t flags, float *out)
 {
+    const bool residual = (flags & MOED_ROW_RESIDUAL) != 0;
+    const double add_by = flags & MOED_ROW_PART ? 0.0 : 1.0;
     const struct moed_layer *spec = w->layer->spec;
     const struct moed_block_rule *rule = &spec->block;
     double *sum = w->ws->sum;
@@ -251,8 +254,8 @@ static void finish(const struct walk *w, const float *hidden, bool residual, flo
         norm(MOED_NORM_RMS, w->layer->post_norm, NULL, rule->norm_eps, sum, spec->hidden);
     for (uint32_t i = 0; residual && i < spec->hidden; i++)
         sum[i] = rule->residual == MOED_RESIDUAL_NORMED
-                     ? sum[i] + rule->residual_scale * w->ws->x[i]
-                     : hidden[i] + rule->residual_scale * sum[i];
+                     ? sum[i] + add_by * rule->residual_scale * w->ws->x[i]
+                     : add_by * hidden[i] + rule->residual_scale * sum[i];
     for (uint32_t i = 0; i < spec->hidden; i++)
         out[i] = (float)sum[i];
 }
@@ -281,9 +284,9 @@ static void forward_row(struct walk *w, struct moed_batch_rows *batch, uint32_t 
         add_routed(w, batch, t);
     if (spec->chunk_size > 0 && !(flags & MOED_ROW_ONLY_SHARED))
         add_chunks(w, batch, t);
-    if (spec->shared.width > 0 && !(flags & MOED_ROW_NO_SHARED))
+    if (w->layer->shared.up.data && !(flags & MOED_ROW_NO_SHARED))
         add_shared(w);
-    finish(w, hidden, (flags & MOED_ROW_RESIDUAL) != 0, out);
+    finish(w, hidden, flags, out);
 }
 
 static int reference_forward(struct moed_workspace *workspace, uint32_t layer_at,

@@ -91,7 +91,7 @@ static int lay_out(struct loader *l, const struct moed_weight *w, const struct m
     const uint8_t *mapped;
     int status;
 
-    if (!w->tensor)
+    if (!w->tensor || w->count == 0)
         return MOED_OK;
     status = shape(l, w, l->options->map ? NULL : isa, m);
     if (status != MOED_OK)
@@ -104,6 +104,7 @@ static int lay_out(struct loader *l, const struct moed_weight *w, const struct m
     if (status == MOED_OK) {
         m->data = mapped + w->first_row * w->row_bytes;
         m->expert_bytes = w->stride * w->row_bytes;
+        m->picked = w->picked;
         l->to->bytes += w->count * w->rows * w->row_bytes;
     }
     return status;
@@ -349,20 +350,27 @@ void resident_close(struct resident *resident)
     *resident = (struct resident){0};
 }
 
+static uint32_t place_of(const struct moed_experts *spec, uint32_t e)
+{
+    return spec->place ? (uint32_t)spec->place[e] : e;
+}
+
 struct planned resident_planned(const struct resident_layer *layer, uint32_t e)
 {
-    const uint32_t experts = layer->spec->experts;
+    const struct moed_layer *spec = layer->spec;
 
-    if (e < experts)
-        return (struct planned){&layer->routed, e, true};
-    if (e == experts)
+    if (e < spec->experts)
+        return (struct planned){&layer->routed, place_of(&spec->routed, e), true};
+    if (e == spec->experts)
         return (struct planned){&layer->shared, 0, false};
-    return (struct planned){&layer->chunks, e - experts - 1, false};
+    return (struct planned){&layer->chunks, place_of(&spec->chunks, e - spec->experts - 1), false};
 }
 
 uint32_t resident_planned_count(const struct resident_layer *layer)
 {
-    return layer->spec->experts + 1 + layer->chunks.down.count;
+    const struct moed_layer *spec = layer->spec;
+
+    return spec->experts + 1 + (spec->chunk_size > 0 ? spec->experts / spec->chunk_size : 0);
 }
 
 uint64_t resident_expert_bytes(const struct resident_layer *layer, uint32_t e)

@@ -152,6 +152,7 @@ static int prepare(struct moed_batcher *batcher, struct moed_job *job, struct mo
     job->error = (struct moed_error){0};
     job->queue_ns = job->compute_ns = 0;
     job->batch_rows = 0;
+    job->missing_slots = 0;
     job->next = NULL;
     job->taken = job->finished = 0;
     job->queued = false;

@@ -51,10 +51,28 @@ static int check_block(const struct moed_job *job, const struct moed_layer *laye
         return moed_fail(err, MOED_E_UNPROCESSABLE,
                          "block: the layer does not take \"norm_ffn_residual\": %s",
                          rule->refuses_residual);
+    if ((job->flags & MOED_ROW_RESIDUAL) != 0 && job->skip_missing &&
+        layer->held < layer->experts && layer->post_norm.tensor != NULL)
+        return moed_fail(err, MOED_E_UNPROCESSABLE,
+                         "block: \"norm_ffn_residual\" norms the whole sum here, so that partial "
+                         "sums (on_missing_expert: \"skip\") would not add up");
     if ((job->flags & MOED_ROW_ONLY_SHARED) != 0 && layer->shared.width == 0)
         return moed_fail(err, MOED_E_UNPROCESSABLE,
                          "shared_experts: \"only\", but the layer has no shared expert");
     return 0;
+}
+
+/* Where the shared expert is another shard's, a sum with it is only to be had in parts. */
+static int check_shared(const struct moed_job *job, const struct moed_layer *layer,
+                        struct moed_error *err)
+{
+    const bool wanted = (job->flags & (MOED_ROW_NO_SHARED | MOED_ROW_ROUTE_ONLY)) == 0;
+
+    if (layer->leads || layer->shared.width == 0 || !wanted || job->skip_missing)
+        return 0;
+    return moed_fail(err, MOED_E_NO_EXPERT,
+                     "the shared expert is served where expert 0 is, which is not here: "
+                     "shared_experts: \"exclude\" or on_missing_expert: \"skip\" leave it out");
 }
 
 int moed_check_job(const struct moed_model *model, const struct moed_job *job,
@@ -66,6 +84,8 @@ int moed_check_job(const struct moed_model *model, const struct moed_job *job,
     if (layer == NULL)
         return moed_fail(err, MOED_E_NOT_SERVED, "it is not served here");
     rc = check_block(job, layer, err);
+    if (rc == 0)
+        rc = check_shared(job, layer, err);
     if (rc == 0)
         rc = check_slots(job, layer, err);
     if (rc == 0 && (job->flags & MOED_ROW_SUPPLIED) != 0) {

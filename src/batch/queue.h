@@ -29,6 +29,8 @@ struct moed_part {
     uint32_t first, rows;
     bool failed;         /* a row's router logits were not finite: */
     uint32_t not_finite; /* that row of the request */
+    uint64_t missing;    /* slots of experts that are not held here; the first: */
+    uint32_t missing_row, missing_expert;
 };
 
 struct moed_batch {

@@ -78,6 +78,14 @@ static void gather_routing(struct moed_rows *rows, const struct moed_part *part,
     }
 }
 
+/* Of partial sums that are to add up, one brings what a row has once. */
+static uint8_t flags_of(const struct moed_job *job, const struct moed_layer *layer)
+{
+    const bool whole = !job->skip_missing || layer->leads;
+
+    return (uint8_t)(whole ? job->flags : job->flags | MOED_ROW_NO_SHARED | MOED_ROW_PART);
+}
+
 void moed_rows_gather(struct moed_rows *rows, const struct moed_layer *layer,
                       const struct moed_batch *batch, struct moed_batch_rows *out)
 {
@@ -93,7 +101,7 @@ void moed_rows_gather(struct moed_rows *rows, const struct moed_layer *layer,
             rows->hidden + (size_t)at * layer->hidden, (size_t)part->rows * layer->hidden);
         if ((job->flags & MOED_ROW_SUPPLIED) != 0)
             gather_routing(rows, part, at, batch->slots);
-        memset(rows->flags + at, job->flags, part->rows);
+        memset(rows->flags + at, flags_of(job, layer), part->rows);
         logits = logits || job->logits != NULL;
         at += part->rows;
     }
@@ -128,6 +136,25 @@ static void scatter_routing(const struct moed_rows *rows, const struct moed_part
     }
 }
 
+/* Counts the slots of a part whose experts are not held here. */
+static void find_missing(const struct moed_rows *rows, const struct moed_layer *layer,
+                         struct moed_part *part, uint32_t at, uint32_t slots)
+{
+    const int32_t *ids = rows->ids + (size_t)at * slots;
+
+    if (layer->held == layer->experts ||
+        (part->job->flags & (MOED_ROW_ROUTE_ONLY | MOED_ROW_ONLY_SHARED)) != 0)
+        return;
+    for (size_t i = 0; i < (size_t)part->rows * slots; i++) {
+        if (ids[i] < 0 || moed_layer_holds(layer, (uint32_t)ids[i]))
+            continue;
+        if (part->missing++ == 0) {
+            part->missing_row = part->first + (uint32_t)(i / slots);
+            part->missing_expert = (uint32_t)ids[i];
+        }
+    }
+}
+
 static void scatter_part(const struct moed_rows *rows, const struct moed_layer *layer,
                          const struct moed_part *part, uint32_t at, uint32_t slots)
 {
@@ -159,6 +186,7 @@ void moed_rows_scatter(const struct moed_rows *rows, const struct moed_layer *la
             part->failed = true;
             part->not_finite = part->first + (uint32_t)(bad - (rows->not_finite + at));
         } else {
+            find_missing(rows, layer, part, at, batch->slots);
             scatter_part(rows, layer, part, at, batch->slots);
         }
         at += part->rows;

@@ -68,6 +68,7 @@ void moed_tally_add(struct moed_tally *tally, uint32_t worker, uint32_t place,
                     const struct moed_batch_rows *batch)
 {
     struct moed_counts *counts = &tally->counts[worker];
+    const struct moed_layer *layer = &tally->model->layers[place];
     const uint64_t first = tally->first[place];
     uint64_t counted = 0;
 
@@ -79,7 +80,7 @@ void moed_tally_add(struct moed_tally *tally, uint32_t worker, uint32_t place,
             continue;
         counted++;
         for (size_t slot = at; slot < at + batch->slots; slot++) {
-            if (batch->ids[slot] >= 0) {
+            if (batch->ids[slot] >= 0 && moed_layer_holds(layer, (uint32_t)batch->ids[slot])) {
                 add_rows(&counts->rows[first + (uint32_t)batch->ids[slot]], 1);
                 add_mass(&counts->mass[first + (uint32_t)batch->ids[slot]],
                          (double)batch->weights[slot]);
@@ -126,6 +127,7 @@ void moed_tally_read(const struct moed_tally *tally, uint32_t place, struct moed
 {
     const uint64_t first = tally->first[place], end = tally->first[place + 1];
     const uint64_t rows_before = atomic_load(&tally->base.layer_rows[place]);
+    const double held = tally->model->layers[place].held;
     double sum = 0, squares = 0, most = 0;
 
     for (uint64_t at = first; at < end; at++) {
@@ -146,8 +148,8 @@ void moed_tally_read(const struct moed_tally *tally, uint32_t place, struct moed
         }
     }
     out->rows = sum_layer(tally, place) - rows_before;
-    out->jain = squares > 0 ? sum * sum / ((double)(end - first) * squares) : 1;
-    out->max_over_mean = sum > 0 ? most * (double)(end - first) / sum : 1;
+    out->jain = squares > 0 ? sum * sum / (held * squares) : 1;
+    out->max_over_mean = sum > 0 ? most * held / sum : 1;
 }
 
 void moed_tally_reset(struct moed_tally *tally)

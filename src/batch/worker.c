@@ -83,6 +83,24 @@ static bool take(struct moed_worker *worker)
     return found;
 }
 
+/* A shard's sum without some of its experts: what was asked for, or an error. */
+static void settle_missing(const struct moed_batcher *batcher, const struct moed_part *part)
+{
+    struct moed_job *job = part->job;
+    const struct moed_set held = moed_layer_held(&batcher->model->layers[job->place]);
+    char served[256];
+
+    if (job->skip_missing) {
+        job->missing_slots += part->missing;
+        return;
+    }
+    moed_set_print(&held, served, sizeof served);
+    moed_job_fail(job, MOED_E_NO_EXPERT,
+                  "layer %" PRIu32 ", row %" PRIu32 ": expert %" PRIu32
+                  " is not served here; served: %s",
+                  job->layer, part->missing_row, part->missing_expert, served);
+}
+
 /* Books one part as computed. True if its job is over with it. */
 static bool settle_part(struct moed_batcher *batcher, const struct moed_part *part,
                         const struct moed_batch *batch, uint64_t compute_ns)
@@ -96,6 +114,8 @@ static bool settle_part(struct moed_batcher *batcher, const struct moed_part *pa
         moed_job_fail(job, MOED_E_NOT_FINITE,
                       "layer %" PRIu32 ", row %" PRIu32 ": the router's logits are not finite",
                       job->layer, part->not_finite);
+    if (part->missing > 0)
+        settle_missing(batcher, part);
     if (job->status != 0 && job->queued)
         moed_queue_remove(&batcher->queue, job);
     return moed_job_is_over(job);

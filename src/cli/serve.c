@@ -22,6 +22,8 @@ static const struct option options[] = {
      .help = "where to listen, or unix:PATH; may be repeated"},
     {"layers", OPTION_TEXT, SERVER(layers), "0-23,40", .help = "the blocks to serve",
      .unset = "all"},
+    {"experts", OPTION_TEXT, SERVER(experts), "0-63", .help = "the experts of each layer to serve",
+     .unset = "all"},
     {"arch-file", OPTION_TEXT, SERVER(arch_file), "FILE",
      .help = "describes one more architecture, by its columns", .unset = "none"},
     {"name", OPTION_TEXT, SERVER(name), "NAME", .help = "what the model is called",

@@ -238,6 +238,8 @@ int model_bind_layer(const struct model_source *source, const struct model_block
     if (rc != 0)
         return rc;
     settle_rules(source->arch, block, out);
+    out->held = out->experts;
+    out->leads = true;
     out->bytes = model_layer_bytes(out);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* model: opens a file, finds its MoE layers and binds those that are to be served. */
 #include "bind.h"
-#include "layers.h"
+#include "held.h"
+#include "select.h"
 #include "side.h"
 
 #include <stdio.h>
@@ -16,6 +17,7 @@ struct open_model {
     struct model_side side; /* of --arch-file; the source's row may be in it */
     char *name;
     uint32_t *moe_layers;
+    struct model_held *held; /* [n_layers], behind the layers' banks */
 };
 
 static const char *base_name(const char *path)
@@ -135,7 +137,8 @@ static int choose_layers(const struct open_model *m, const char *layers, bool *c
                          struct moed_error *err)
 {
     const struct moed_model *model = &m->model;
-    int rc = layers ? model_select_layers(layers, model->block_count, chosen, err) : 0;
+    const struct model_choice among = {"layers", "block", "the model", model->block_count};
+    int rc = layers ? model_select(layers, &among, chosen, err) : 0;
 
     for (uint32_t i = 0; rc == 0 && i < model->block_count; i++) {
         const bool is_moe = moed_model_has_moe_layer(model, i);
@@ -152,7 +155,8 @@ static int choose_layers(const struct open_model *m, const char *layers, bool *c
     return rc;
 }
 
-static int bind_layers(struct open_model *m, const bool *chosen, struct moed_error *err)
+static int bind_layers(struct open_model *m, const bool *chosen, const char *experts,
+                       struct moed_error *err)
 {
     struct moed_model *model = &m->model;
     uint32_t n = 0;
@@ -160,7 +164,8 @@ static int bind_layers(struct open_model *m, const bool *chosen, struct moed_err
     for (uint32_t i = 0; i < model->block_count; i++)
         n += chosen[i];
     model->layers = moed_calloc(n, sizeof(*model->layers));
-    if (!model->layers)
+    m->held = moed_calloc(n, sizeof(*m->held));
+    if (!model->layers || !m->held)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u layers", n);
     for (uint32_t i = 0; i < model->block_count; i++) {
         const struct model_block block = {model->gguf, i, err};
@@ -169,6 +174,9 @@ static int bind_layers(struct open_model *m, const bool *chosen, struct moed_err
         if (!chosen[i])
             continue;
         rc = model_bind_layer(&m->source, &block, &model->layers[model->n_layers]);
+        if (rc == 0 && experts)
+            rc = model_hold(experts, &model->layers[model->n_layers], &m->held[model->n_layers],
+                            err);
         if (rc != 0)
             return rc;
         model->n_layers++;
@@ -206,7 +214,7 @@ int moed_model_open(const char *path, const struct moed_model_options *options,
     if (rc == 0)
         rc = choose_layers(m, o.layers, chosen, err);
     if (rc == 0)
-        rc = bind_layers(m, chosen, err);
+        rc = bind_layers(m, chosen, o.experts, err);
     if (rc != 0) {
         name_file(path, err);
         goto fail;
@@ -226,6 +234,9 @@ void moed_model_close(struct moed_model *model)
         return;
     moed_gguf_close(m->model.gguf);
     model_side_free(&m->side);
+    for (uint32_t i = 0; m->held && i < m->model.n_layers; i++)
+        model_held_free(&m->held[i]);
+    free(m->held);
     free(m->model.layers);
     free(m->moe_layers);
     free(m->name);
@@ -248,4 +259,24 @@ bool moed_model_has_moe_layer(const struct moed_model *model, uint32_t index)
             return true;
     }
     return false;
+}
+
+static bool serves_layer(const void *model, uint32_t index)
+{
+    return moed_model_layer(model, index) != NULL;
+}
+
+struct moed_set moed_model_served(const struct moed_model *model)
+{
+    return (struct moed_set){serves_layer, model, model->block_count};
+}
+
+static bool holds_expert(const void *layer, uint32_t expert)
+{
+    return moed_layer_holds(layer, expert);
+}
+
+struct moed_set moed_layer_held(const struct moed_layer *layer)
+{
+    return (struct moed_set){holds_expert, layer, layer->experts};
 }

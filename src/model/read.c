@@ -14,7 +14,8 @@ int moed_weight_read(const struct moed_model *model, const struct moed_weight *w
                          (unsigned long long)rows.first, (unsigned long long)rows.n,
                          (unsigned long long)rows.expert,
                          weight->tensor ? weight->tensor->name : "an absent tensor");
-    row = rows.expert * weight->stride + weight->first_row + rows.first;
+    row = (weight->picked ? weight->picked[rows.expert] : rows.expert) * weight->stride +
+          weight->first_row + rows.first;
     return moed_gguf_read(model->gguf, weight->tensor, row * weight->row_bytes,
                           rows.n * weight->row_bytes, dst, err);
 }
@@ -30,7 +31,7 @@ int moed_weight_read_f32(const struct moed_model *model, const struct moed_weigh
     int rc = 0;
 
     *out = NULL;
-    if (!weight->tensor)
+    if (!weight->tensor || weight->count == 0)
         return 0;
     packed = moed_calloc(1, expert_bytes);
     if (moed_mul(weight->count, expert_floats, &total))

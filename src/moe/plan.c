@@ -29,6 +29,14 @@ void moed_plan_fini(struct moed_plan *plan)
     *plan = (struct moed_plan){0};
 }
 
+/* The expert of a slot, -1 where there is none to compute here. */
+static int32_t expert_at(const struct moed_plan_input *in, size_t slot)
+{
+    const int32_t e = in->ids[slot];
+
+    return e < 0 || (in->place && in->place[e] < 0) ? -1 : e;
+}
+
 /* The weight of the chunk of a row's slot s: of all experts of the row that share it, told at the
  * first of them; false at the others. */
 static bool chunk_weight(const struct moed_plan_input *in, size_t at, uint32_t s, float *weight)
@@ -37,7 +45,9 @@ static bool chunk_weight(const struct moed_plan_input *in, size_t at, uint32_t s
 
     *weight = 0.0F;
     for (uint32_t o = 0; o < in->slots; o++) {
-        if (in->ids[at + o] < 0 || (uint32_t)in->ids[at + o] / in->chunk_size != chunk)
+        const int32_t e = expert_at(in, at + o);
+
+        if (e < 0 || (uint32_t)e / in->chunk_size != chunk)
             continue;
         if (o < s)
             return false;
@@ -58,13 +68,13 @@ static void for_each_entry(struct moed_plan *plan, const struct moed_plan_input 
         const size_t at = (size_t)t * in->slots;
 
         for (uint32_t s = 0; s < in->slots && !(in->skip && in->skip[t]); s++) {
-            const uint32_t e = (uint32_t)in->ids[at + s];
+            const int32_t e = expert_at(in, at + s);
 
-            if (in->ids[at + s] < 0)
+            if (e < 0)
                 continue;
-            entry(plan, e, t, in->weights[at + s]);
+            entry(plan, (uint32_t)e, t, in->weights[at + s]);
             if (in->chunk_size > 0 && chunk_weight(in, at, s, &chunk))
-                entry(plan, in->experts + 1 + e / in->chunk_size, t, chunk);
+                entry(plan, in->experts + 1 + (uint32_t)e / in->chunk_size, t, chunk);
         }
         if (in->shared && in->shared[t])
             entry(plan, in->experts, t, 1.0F);

@@ -5,7 +5,6 @@
 #include "info.h"
 #include "kserve.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +23,8 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
         .progress = progress->report,
         .progress_context = progress->context,
     };
-    const struct moed_model_options model = {options->layers, options->arch_file};
+    const struct moed_model_options model = {
+        .layers = options->layers, .experts = options->experts, .arch_file = options->arch_file};
     int rc = moed_model_open(options->model_path, &model, &out->model, err);
 
     if (rc == 0)
@@ -70,34 +70,16 @@ void engine_close(struct engine *engine)
     memset(engine, 0, sizeof *engine);
 }
 
-/* "0-23, 40": the served layers, for people; cut short with "…" where they do not fit. */
-static void list_layers(const struct moed_model *model, char *out, size_t size)
-{
-    size_t used = 0;
-
-    out[0] = '\0';
-    for (uint32_t i = 0; i < model->n_layers && used + 32 < size; i++) {
-        uint32_t first = model->layers[i].index, last = first;
-
-        while (i + 1 < model->n_layers && model->layers[i + 1].index == last + 1)
-            last = model->layers[++i].index;
-        used += (size_t)snprintf(out + used, size - used, "%s%u", used > 0 ? ", " : "", first);
-        if (last > first)
-            used += (size_t)snprintf(out + used, size - used, "-%u", last);
-    }
-    if (used + 32 >= size)
-        snprintf(out + used, size - used, ", …");
-}
-
 int engine_layer(const struct engine *engine, uint32_t layer, const struct moed_layer **out,
                  struct moed_error *err)
 {
+    const struct moed_set layers = moed_model_served(engine->model);
     char served[256];
 
     *out = moed_model_layer(engine->model, layer);
     if (*out != NULL)
         return 0;
-    list_layers(engine->model, served, sizeof served);
+    moed_set_print(&layers, served, sizeof served);
     if (moed_model_has_moe_layer(engine->model, layer))
         return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not served here; served: %s", layer,
                          served);

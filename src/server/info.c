@@ -43,17 +43,44 @@ static void add_blocks(cJSON *object, const struct moed_layer *layer)
         cJSON_AddItemToArray(blocks, cJSON_CreateString("norm_ffn_residual"));
 }
 
-static void add_layer(cJSON *layers, const struct moed_layer *layer)
+/* [[0, 63], [80, 80]] */
+static void add_held(cJSON *object, const struct moed_layer *layer)
 {
-    cJSON *object = cJSON_CreateObject();
+    const struct moed_set held = moed_layer_held(layer);
+    cJSON *runs = cJSON_AddArrayToObject(object, "experts_held");
+    uint32_t first = 0, last;
+
+    for (; moed_set_run(&held, &first, &last); first = last + 1) {
+        const double run[2] = {first, last};
+
+        cJSON_AddItemToArray(runs, cJSON_CreateDoubleArray(run, 2));
+    }
+    cJSON_AddBoolToObject(object, "leads", layer->leads);
+}
+
+static int add_fingerprint(cJSON *object, const struct moed_model *model,
+                           const struct moed_layer *layer, struct moed_error *err)
+{
+    char hex[65], text[96];
+    int rc = moed_layer_fingerprint(model, layer, hex, err);
+
+    if (rc != 0)
+        return rc;
+    snprintf(text, sizeof text, "sha256-sampled:%s", hex);
+    cJSON_AddStringToObject(object, "fingerprint", text);
+    return 0;
+}
+
+static void add_layer(cJSON *object, const struct moed_layer *layer)
+{
     char router[1024];
 
-    cJSON_AddItemToArray(layers, object);
     moed_router_describe(layer, router, sizeof router);
     cJSON_AddNumberToObject(object, "layer", layer->index);
     cJSON_AddNumberToObject(object, "hidden", layer->hidden);
     cJSON_AddNumberToObject(object, "experts", layer->experts);
     cJSON_AddNumberToObject(object, "experts_used", layer->used);
+    add_held(object, layer);
     cJSON_AddNumberToObject(object, "expert_width", layer->routed.width);
     cJSON_AddNumberToObject(object, "shared_width", layer->shared.width);
     cJSON_AddNumberToObject(object, "chunk_width", layer->chunks.width);
@@ -92,16 +119,23 @@ static void add_backend(cJSON *root, const struct moed_backend *backend)
     cJSON_AddNumberToObject(object, "resident_bytes", (double)moed_backend_bytes(backend));
 }
 
-static void add_model(cJSON *root, const struct engine *engine)
+static int add_model(cJSON *root, const struct engine *engine, struct moed_error *err)
 {
     const struct moed_model *model = engine->model;
     cJSON *all = cJSON_AddArrayToObject(root, "moe_layers");
     cJSON *layers = cJSON_AddArrayToObject(root, "layers");
+    int rc = 0;
 
     for (uint32_t i = 0; i < model->n_moe_layers; i++)
         cJSON_AddItemToArray(all, cJSON_CreateNumber(model->moe_layers[i]));
-    for (uint32_t i = 0; i < model->n_layers; i++)
-        add_layer(layers, &model->layers[i]);
+    for (uint32_t i = 0; rc == 0 && i < model->n_layers; i++) {
+        cJSON *object = cJSON_CreateObject();
+
+        cJSON_AddItemToArray(layers, object);
+        add_layer(object, &model->layers[i]);
+        rc = add_fingerprint(object, model, &model->layers[i], err);
+    }
+    return rc;
 }
 
 int info_print(struct engine *engine, const struct moed_server_options *options,
@@ -110,6 +144,7 @@ int info_print(struct engine *engine, const struct moed_server_options *options,
     cJSON *root = cJSON_CreateObject();
     char fingerprint[96];
     cJSON *dtypes;
+    int rc;
 
     snprintf(fingerprint, sizeof fingerprint, "sha256-descriptors:%s", engine->fingerprint);
     cJSON_AddStringToObject(root, "name", engine_name(engine, options));
@@ -117,14 +152,16 @@ int info_print(struct engine *engine, const struct moed_server_options *options,
     cJSON_AddStringToObject(root, "version", MOED_VERSION);
     cJSON_AddStringToObject(root, "fingerprint", fingerprint);
     cJSON_AddNumberToObject(root, "block_count", engine->model->block_count);
-    add_model(root, engine);
+    rc = add_model(root, engine, err);
     dtypes = cJSON_AddArrayToObject(root, "dtypes");
     for (int i = 0; i < MOED_DTYPE_COUNT; i++)
         cJSON_AddItemToArray(dtypes, cJSON_CreateString(moed_dtype_name((enum moed_dtype)i)));
     add_limits(root, options);
     add_backend(root, engine->backend);
-    engine->info = cJSON_PrintUnformatted(root);
+    engine->info = rc == 0 ? cJSON_PrintUnformatted(root) : NULL;
     cJSON_Delete(root);
+    if (rc != 0)
+        return rc;
     if (engine->info == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the model's description");
     engine->info_size = strlen(engine->info);

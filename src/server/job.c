@@ -92,6 +92,7 @@ int job_fill(struct request *request, struct moed_error *err)
     job->rows = wire->rows;
     job->slots = wire->routed ? wire->slots : f->layer->used;
     job->flags = row_flags(wire, !output);
+    job->skip_missing = wire->on_missing == MOED_MISSING_SKIP;
     job->hidden_dtype = wire->dtype;
     job->output_dtype = wire->output_dtype;
     job->hidden = wire->data;

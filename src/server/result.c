@@ -26,6 +26,8 @@ static void describe(const struct request *request, struct moed_response *out)
         .queue_ns = job->queue_ns,
         .compute_ns = job->compute_ns,
         .batch_rows = job->batch_rows,
+        .partial = job->skip_missing,
+        .missing_slots = job->missing_slots,
     };
     if (!f->wire.routed || (f->wire.returns & MOED_RETURN_ROUTING) != 0) {
         out->expert_ids = job->expert_ids;
@@ -98,6 +100,9 @@ static void add_headers(struct request *request)
 
     reply_header(request, "Server-Timing", "queue;dur=%.3f, compute;dur=%.3f",
                  (double)job->queue_ns * 1e-6, (double)job->compute_ns * 1e-6);
+    if (job->skip_missing)
+        reply_header(request, "X-MoE-Missing-Slots", "%llu",
+                     (unsigned long long)job->missing_slots);
     if (f->format == FORWARD_KSERVE && moed_kserve_has_binary(&f->kserve))
         reply_header(request, "Inference-Header-Content-Length", "%zu", f->json_size);
     if (f->format != FORWARD_RAW)

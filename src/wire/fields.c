@@ -15,6 +15,8 @@ const char *const field_shared[] = {[MOED_SHARED_INCLUDE] = "include",
                                     [MOED_SHARED_EXCLUDE] = "exclude",
                                     [MOED_SHARED_ONLY] = "only",
                                     NULL};
+const char *const field_missing[] = {
+    [MOED_MISSING_ERROR] = "error", [MOED_MISSING_SKIP] = "skip", NULL};
 const char *const field_encodings[] = {"array", "base64", NULL};
 const char *const field_returns[] = {"output", "routing", "logits", "timing", NULL};
 const char *const field_routings[] = {"server", "topk", NULL};

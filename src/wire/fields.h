@@ -8,6 +8,7 @@
 extern const char *const field_dtypes[];
 extern const char *const field_blocks[];
 extern const char *const field_shared[];
+extern const char *const field_missing[];
 extern const char *const field_encodings[];
 extern const char *const field_returns[];
 extern const char *const field_routings[];

@@ -74,6 +74,16 @@ int json_get_shared(const cJSON *value, void *context, struct moed_error *err)
     return status;
 }
 
+int json_get_missing(const cJSON *value, void *context, struct moed_error *err)
+{
+    struct moed_request *request = request_of(context);
+    unsigned choice = 0;
+    const int status = json_get_choice(value, "on_missing_expert", field_missing, &choice, err);
+
+    request->on_missing = choice;
+    return status;
+}
+
 int json_get_output_dtype(const cJSON *value, void *context, struct moed_error *err)
 {
     struct moed_request *request = request_of(context);

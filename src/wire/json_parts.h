@@ -18,6 +18,7 @@ int json_read_routing(struct json_scan *s, void *context);
 int json_get_layer(const cJSON *value, void *context, struct moed_error *err);
 int json_get_block(const cJSON *value, void *context, struct moed_error *err);
 int json_get_shared(const cJSON *value, void *context, struct moed_error *err);
+int json_get_missing(const cJSON *value, void *context, struct moed_error *err);
 int json_get_output_dtype(const cJSON *value, void *context, struct moed_error *err);
 int json_get_deadline(const cJSON *value, void *context, struct moed_error *err);
 

@@ -67,6 +67,7 @@ static int parse(struct json_scan *s, struct json_parts *parts)
         {.name = "return", .value = get_return},
         {.name = "block", .value = json_get_block},
         {.name = "shared_experts", .value = json_get_shared},
+        {.name = "on_missing_expert", .value = json_get_missing},
         {.name = "output_dtype", .value = json_get_output_dtype},
         {.name = "encoding", .value = get_encoding},
         {.name = "deadline_ms", .value = json_get_deadline},

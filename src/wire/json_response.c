@@ -104,6 +104,8 @@ int moed_wire_print_json(const struct moed_response *r, enum moed_encoding encod
                     ",\"timing\":{\"queue_us\":%" PRIu64 ",\"compute_us\":%" PRIu64
                     ",\"batch_rows\":%u}",
                     r->queue_ns / NS_PER_US, r->compute_ns / NS_PER_US, r->batch_rows);
+    if (r->partial)
+        text_format(&text, ",\"missing_slots\":%" PRIu64, r->missing_slots);
     text_format(&text, "}");
     if (text.failed) {
         free(text.data);

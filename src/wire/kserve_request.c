@@ -59,6 +59,7 @@ static int read_parameters(struct json_scan *s, void *context)
         {.name = "layer", .value = json_get_layer},
         {.name = "block", .value = json_get_block},
         {.name = "shared_experts", .value = json_get_shared},
+        {.name = "on_missing_expert", .value = json_get_missing},
         {.name = "output_dtype", .value = json_get_output_dtype},
         {.name = "deadline_ms", .value = json_get_deadline},
         {.name = "timeout", .value = get_timeout},

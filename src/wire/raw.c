@@ -13,7 +13,18 @@
 #include "finite.h"
 
 /* Bits of moed_raw_params.given. */
-enum param { LAYER, DTYPE, OUT_DTYPE, ROUTING, K, BLOCK, SHARED_EXPERTS, RETURN, DEADLINE_MS };
+enum param {
+    LAYER,
+    DTYPE,
+    OUT_DTYPE,
+    ROUTING,
+    K,
+    BLOCK,
+    SHARED_EXPERTS,
+    ON_MISSING_EXPERT,
+    RETURN,
+    DEADLINE_MS
+};
 
 #define ID_AND_WEIGHT 8 /* bytes */
 
@@ -101,6 +112,10 @@ static int set_param(struct moed_raw_params *params, enum param param, const cha
         status = field_choose("shared_experts", field_shared, value, &choice, err);
         request->shared = choice;
         break;
+    case ON_MISSING_EXPERT:
+        status = field_choose("on_missing_expert", field_missing, value, &choice, err);
+        request->on_missing = choice;
+        break;
     case RETURN:
         return parse_returns(value, &request->returns, err);
     case DEADLINE_MS:
@@ -113,9 +128,11 @@ int moed_raw_param(struct moed_raw_params *params, const char *name, const char 
                    struct moed_error *err)
 {
     /* in the order of enum param */
-    static const char *const names[] = {"layer",       "dtype", "out_dtype",      "routing",
-                                        "k",           "block", "shared_experts", "return",
-                                        "deadline_ms", NULL};
+    static const char *const names[] = {
+        "layer", "dtype",          "out_dtype",         "routing", "k",
+        "block", "shared_experts", "on_missing_expert", "return",  "deadline_ms",
+        NULL,
+    };
     unsigned param = 0;
     const int status = field_choose("parameter", names, name, &param, err);
 

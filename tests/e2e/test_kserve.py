@@ -197,6 +197,9 @@ class Kserve(unittest.TestCase):
         answer = self.infer([self.hidden()], parameters={"block": "ffn", "shared_experts": "exclude",
                                                          "timeout": 60000000, "priority": 1})
         self.assertEqual(self.values_of(answer)["output"], plain)
+        answer = self.infer([self.hidden()], parameters={"on_missing_expert": "skip"})
+        self.assertEqual(self.values_of(answer)["output"], plain)
+        self.assertEqual(answer.headers["X-MoE-Missing-Slots"], "0")
         self.check(self.infer([self.hidden()], parameters={"shared_experts": "only"}), 422, "shared")
 
     # ---- errors ----

@@ -23,49 +23,6 @@ struct answer {
 
 static float rows[T * H];
 
-static void latent(struct recipe *r, const char *name)
-{
-    char tensor[64];
-
-    recipe_bank(r, 0, "_exps", RECIPE_F, RECIPE_E);
-    recipe_tensor(r, "blk.0.ffn_up_exps.weight", "F32", 16, RECIPE_F, RECIPE_E);
-    recipe_tensor(r, "blk.0.ffn_gate_exps.weight", "F32", 16, RECIPE_F, RECIPE_E);
-    recipe_tensor(r, "blk.0.ffn_down_exps.weight", "F32", RECIPE_F, 16, RECIPE_E);
-    snprintf(tensor, sizeof(tensor), "blk.0.ffn_%s_down.weight", name);
-    recipe_tensor(r, tensor, "F32", RECIPE_H, 16, 0);
-    snprintf(tensor, sizeof(tensor), "blk.0.ffn_%s_up.weight", name);
-    recipe_tensor(r, tensor, "F32", 16, RECIPE_H, 0);
-    snprintf(tensor, sizeof(tensor), "blk.0.ffn_%s_norm.weight", name);
-    recipe_tensor(r, tensor, "F32", 16, 0, 0);
-}
-
-/* Keys and tensors that only some rows heed; the others step over them. */
-static void add_options(const struct claim *c, struct recipe *r)
-{
-    recipe_key(r, "residual_scale", RECIPE_F32, 0.3);
-    recipe_key(r, "expert_weights_scale", RECIPE_F32, 1.5);
-    recipe_key(r, "swiglu_clamp_exp", RECIPE_F32, 0.5);
-    recipe_key(r, "swiglu_clamp_shexp", RECIPE_F32, 0.25);
-    recipe_key(r, "activation.situ_linear_beta", RECIPE_F32, 2);
-    recipe_key(r, "expert_group_count", RECIPE_U32, 4);
-    recipe_key(r, "expert_group_used_count", RECIPE_U32, 2);
-    recipe_tensor(r, "blk.0.post_ffw_norm.weight", "F32", RECIPE_H, 0, 0);
-    recipe_tensor(r, "blk.0.ffn_gate_inp.bias", "F32", RECIPE_E, 0, 0);
-    recipe_tensor(r, "blk.0.ffn_up_exps.bias", "F32", RECIPE_F, RECIPE_E, 0);
-    recipe_tensor(r, "blk.0.ffn_down_exps.scale", "F32", RECIPE_E, 0, 0);
-    if (c->bias != '-')
-        recipe_tensor(r, CLAIM_BIAS, "F32", RECIPE_E, 0, 0);
-    claim_add_shared(c, r);
-    if (strcmp(c->arch, "grovemoe") == 0)
-        recipe_bank(r, 0, "_chexps", 48, RECIPE_E / 4);
-    if (strcmp(c->arch, "kimi-k3") == 0)
-        latent(r, "routed");
-    if (strcmp(c->arch, "nemotron_h_moe") == 0) {
-        latent(r, "latent");
-        recipe_drop(r, "blk.0.ffn_gate_exps.weight");
-    }
-}
-
 static void run(const struct moed_model *model, const char *backend, uint8_t flags,
                 struct answer *out)
 {
@@ -159,7 +116,7 @@ static void every_row_agrees_with_the_reference(void **state)
 
         claim_make(c, &r);
         r.seed = i + 1;
-        add_options(c, &r);
+        claim_add_options(c, &r);
         model = open_recipe(&r, path);
         check_modes(model);
         close_recipe(model, path);

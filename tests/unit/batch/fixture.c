@@ -20,6 +20,8 @@ void fixture_init(struct fixture *f, uint32_t max_rows)
                                            .hidden = HIDDEN,
                                            .experts = EXPERTS,
                                            .used = USED,
+                                           .held = EXPERTS,
+                                           .leads = true,
                                            .shared.width = 1};
     }
     f->model = (struct moed_model){.n_layers = LAYERS, .layers = f->layers};

@@ -191,6 +191,34 @@ static void a_checked_job_is_not_looked_at_again(void **state)
     stop(&s);
 }
 
+/* A shard without expert 0 has neither the shared expert nor the whole sum that a norm wants. */
+static void another_shard_leads(void **state)
+{
+    static const struct moed_gguf_tensor tensor = {.name = "post"};
+    struct moed_layer *layer;
+    struct supplied s;
+
+    (void)state;
+    start(&s);
+    layer = &s.f.layers[1];
+    layer->leads = false;
+    layer->held = EXPERTS / 2;
+    assert_int_equal(job_refused(s.job, "layer 5: the shared expert is served where expert 0 is"),
+                     MOED_E_NO_EXPERT);
+    layer->post_norm.tensor = &tensor;
+    s.job->job.flags = MOED_ROW_SUPPLIED | MOED_ROW_NORM | MOED_ROW_RESIDUAL;
+    s.job->job.skip_missing = true;
+    assert_int_equal(job_refused(s.job, "norms the whole sum here"), MOED_E_UNPROCESSABLE);
+    s.job->job.flags = MOED_ROW_SUPPLIED | MOED_ROW_NORM;
+    job_submit(s.job);
+    fixture_wait(&s.f, 1);
+    s.job->job.flags = MOED_ROW_SUPPLIED | MOED_ROW_NO_SHARED;
+    s.job->job.skip_missing = false;
+    job_submit(s.job);
+    fixture_wait(&s.f, 2);
+    stop(&s);
+}
+
 static void unserved_layers_are_refused(void **state)
 {
     struct supplied s;
@@ -213,6 +241,7 @@ int main(void)
         cmocka_unit_test(some_layers_need_supplied_routing),
         cmocka_unit_test(blocks_that_a_layer_cannot_be_are_refused),
         cmocka_unit_test(a_checked_job_is_not_looked_at_again),
+        cmocka_unit_test(another_shard_leads),
         cmocka_unit_test(unserved_layers_are_refused),
     };
 

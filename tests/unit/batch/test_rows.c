@@ -195,6 +195,106 @@ static void supplied_rows_are_padded(void **state)
     stop(&r);
 }
 
+/* Layer 5 as a shard that holds experts 0 to 3 of 16, but for those that a test moves. */
+static void hold_four(struct fixture *f, int32_t place[EXPERTS])
+{
+    for (int32_t e = 0; e < EXPERTS; e++)
+        place[e] = e < 4 ? e : -1;
+    f->layers[1].routed.place = place;
+    f->layers[1].held = 4;
+}
+
+static struct test_job *supplied_job(struct fixture *f, int32_t *ids, float *weights)
+{
+    struct test_job *job = job_create(f, 1, 2);
+
+    job->job.flags = MOED_ROW_SUPPLIED;
+    job->job.slots = 2;
+    job->job.expert_ids = ids;
+    job->job.expert_weights = weights;
+    return job;
+}
+
+/* Of one batch, each job gets what it asked for: an error, its part, or all that there is. */
+static void experts_elsewhere(void **state)
+{
+    int32_t place[EXPERTS], some[4] = {1, 9, 15, -1}, all[4] = {3, 2, -1, 0};
+    float weights[4] = {1, 1, 1, 1};
+    struct test_job *strict, *skips, *fits;
+    struct rows r;
+
+    (void)state;
+    start(&r);
+    hold_four(&r.f, place);
+    strict = supplied_job(&r.f, some, weights);
+    skips = supplied_job(&r.f, some, weights);
+    skips->job.skip_missing = true;
+    fits = supplied_job(&r.f, all, weights);
+    job_submit(strict);
+    job_submit(skips);
+    job_submit(fits);
+    run(&r, 3);
+    job_assert_failed(strict, MOED_E_NO_EXPERT,
+                      "layer 5, row 0: expert 9 is not served here; served: 0-3");
+    assert_int_equal(skips->job.status, 0);
+    assert_int_equal(skips->job.missing_slots, 2);
+    assert_int_equal(fits->job.status, 0);
+    assert_int_equal(fits->job.missing_slots, 0);
+    job_destroy(strict);
+    job_destroy(skips);
+    job_destroy(fits);
+    stop(&r);
+}
+
+/* Whoever only asks where a row goes needs no expert to be here. */
+static void routing_needs_no_experts(void **state)
+{
+    int32_t place[EXPERTS], ids[USED];
+    struct test_job *job;
+    struct rows r;
+
+    (void)state;
+    start(&r);
+    hold_four(&r.f, place);
+    for (int e = 0; e < EXPERTS; e++)
+        place[e] = -1;
+    job = job_create(&r.f, 1, 1);
+    job->job.flags = MOED_ROW_ROUTE_ONLY;
+    job->job.expert_ids = ids;
+    job_submit(job);
+    run(&r, 1);
+    assert_int_equal(job->job.status, 0);
+    assert_int_equal(ids[0], fake_id(job->tag, 0, 0, EXPERTS));
+    job_destroy(job);
+    stop(&r);
+}
+
+/* A cut job's missing slots are those of all its parts. */
+static void parts_of_a_job_are_summed(void **state)
+{
+    int32_t place[EXPERTS], ids[6] = {9, 9, 9, 0, 1, 9};
+    float weights[6] = {1, 1, 1, 1, 1, 1};
+    struct test_job *job;
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, 2);
+    fixture_start(&f, &(struct moed_batcher_options){.workers = 1});
+    hold_four(&f, place);
+    job = job_create(&f, 1, 6);
+    job->job.flags = MOED_ROW_SUPPLIED;
+    job->job.slots = 1;
+    job->job.expert_ids = ids;
+    job->job.expert_weights = weights;
+    job->job.skip_missing = true;
+    job_submit(job);
+    fixture_wait(&f, 1);
+    assert_int_equal(f.backend.n_calls, 3);
+    assert_int_equal(job->job.missing_slots, 4);
+    job_destroy(job);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +303,9 @@ int main(void)
         cmocka_unit_test(routing_is_given_back),
         cmocka_unit_test(route_only_leaves_the_output),
         cmocka_unit_test(supplied_rows_are_padded),
+        cmocka_unit_test(experts_elsewhere),
+        cmocka_unit_test(routing_needs_no_experts),
+        cmocka_unit_test(parts_of_a_job_are_summed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,8 @@ bool claim_is_gated(const struct claim *c);
 void claim_make(const struct claim *c, struct recipe *r);
 /* Adds shared experts as the row has them, of width 16. */
 void claim_add_shared(const struct claim *c, struct recipe *r);
+/* Adds all keys and tensors that the row may heed, and some that it steps over. */
+void claim_add_options(const struct claim *c, struct recipe *r);
 
 #define CLAIM_BIAS "blk.0.exp_probs_b.bias"
 

@@ -1,10 +1,12 @@
 /* Which blocks are served: selections, dense blocks, blocks that differ. */
 #include "recipe.h"
 
-#include "src/model/layers.h"
+#include "src/model/select.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static const struct model_choice ten_blocks = {"layers", "block", "the model", 10};
 
 static void good_selections(void **state)
 {
@@ -20,7 +22,7 @@ static void good_selections(void **state)
     for (size_t i = 0; i < MOED_ARRAY_LEN(cases); i++) {
         bool chosen[10] = {false};
 
-        assert_int_equal(model_select_layers(cases[i].text, 10, chosen, NULL), 0);
+        assert_int_equal(model_select(cases[i].text, &ten_blocks, chosen, NULL), 0);
         for (int b = 0; b < 10; b++)
             assert_int_equal(chosen[b], cases[i].chosen[b] == '1');
     }
@@ -37,7 +39,7 @@ static void bad_selections(void **state)
         bool chosen[10] = {false};
         struct moed_error err;
 
-        assert_int_equal(model_select_layers(texts[i], 10, chosen, &err), MOED_E_USAGE);
+        assert_int_equal(model_select(texts[i], &ten_blocks, chosen, &err), MOED_E_USAGE);
         assert_non_null(strstr(err.message, "layers \""));
     }
 }

@@ -158,12 +158,39 @@ static void chunks_take_the_sum_of_their_experts(void **state)
     moed_plan_fini(&plan);
 }
 
+/* A shard that holds experts 1 and 4 of six: the others get nothing, nor do they weigh in chunks.
+ */
+static void experts_elsewhere_get_no_entries(void **state)
+{
+    const int32_t ids[] = {0, 1, 5, 4, 3, -1}, place[] = {-1, 0, -1, -1, 1, -1};
+    const float weights[] = {0.5F, 0.25F, 1.0F, 2.0F, 4.0F, 9.0F};
+    struct moed_plan plan;
+
+    (void)state;
+    assert_int_equal(moed_plan_init(&plan, 6, 2 * 6), 0);
+    moed_plan_build(&plan, &(struct moed_plan_input){.experts = 6,
+                                                     .chunk_size = 3,
+                                                     .rows = 2,
+                                                     .slots = 3,
+                                                     .ids = ids,
+                                                     .weights = weights,
+                                                     .place = place});
+    assert_int_equal(plan.begin[plan.planned], 4);
+    assert_int_equal(plan.n_active, 4);
+    assert_true(plan.weight[plan.begin[1]] == 0.25F);
+    assert_true(plan.weight[plan.begin[4]] == 2.0F);
+    assert_true(plan.weight[plan.begin[7]] == 0.25F);
+    assert_true(plan.weight[plan.begin[8]] == 2.0F);
+    moed_plan_fini(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_plans),
         cmocka_unit_test(no_rows_no_entries),
         cmocka_unit_test(chunks_take_the_sum_of_their_experts),
+        cmocka_unit_test(experts_elsewhere_get_no_entries),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

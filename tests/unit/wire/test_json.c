@@ -155,7 +155,8 @@ static void test_every_field(void **state)
         "\"routing\":{\"weights\":[[0.6,0.4,0],[1,0,0]],\"expert_ids\":[[3,17,-1],[0,1,2]]},"
         "\"return\":[\"output\",\"routing\",\"logits\",\"timing\"],"
         "\"block\":\"norm_ffn_residual\",\"shared_experts\":\"only\","
-        "\"output_dtype\":\"f16\",\"encoding\":\"base64\",\"deadline_ms\":49.5}");
+        "\"on_missing_expert\":\"skip\",\"output_dtype\":\"f16\",\"encoding\":\"base64\","
+        "\"deadline_ms\":49.5}");
     static const int32_t ids[] = {3, 17, -1, 0, 1, 2};
     static const float weights[] = {0.6F, 0.4F, 0, 1, 0, 0};
 
@@ -169,6 +170,7 @@ static void test_every_field(void **state)
                                           MOED_RETURN_LOGITS | MOED_RETURN_TIMING);
     assert_int_equal(request.block, MOED_BLOCK_NORM_FFN_RESIDUAL);
     assert_int_equal(request.shared, MOED_SHARED_ONLY);
+    assert_int_equal(request.on_missing, MOED_MISSING_SKIP);
     assert_int_equal(request.output_dtype, MOED_F16);
     assert_int_equal(request.encoding, MOED_ENCODING_BASE64);
     assert_int_equal(request.deadline_ms, 50);

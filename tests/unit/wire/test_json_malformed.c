@@ -72,6 +72,8 @@ static const struct bad_body {
      {"\"all\"", "output, routing, logits, timing"}},
     {FIELD("\"block\":\"attn\""), MOED_E_MALFORMED, {"block", "\"attn\"", "norm_ffn_residual"}},
     {FIELD("\"block\":{}"), MOED_E_MALFORMED, {"block is an object"}},
+    {FIELD("\"on_missing_expert\":1"), MOED_E_MALFORMED, {"on_missing_expert is a number"}},
+    {FIELD("\"on_missing_expert\":\"\""), MOED_E_MALFORMED, {"expected one of error, skip"}},
     {FIELD("\"shared_experts\":true"), MOED_E_MALFORMED, {"shared_experts is a boolean"}},
     {FIELD("\"output_dtype\":\"f64\""), MOED_E_MALFORMED, {"\"f64\"", "f32, f16, bf16"}},
     {FIELD("\"encoding\":\"hex\""), MOED_E_MALFORMED, {"\"hex\"", "array, base64"}},

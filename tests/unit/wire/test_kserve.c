@@ -176,7 +176,8 @@ static void test_parameters(void **state)
 {
     struct parsed p = parse(
         "{\"id\":\"a\\u00e9\\\"\xc3\xa9\",\"parameters\":{\"layer\":12,\"block\":\"norm_ffn\","
-        "\"shared_experts\":\"exclude\",\"output_dtype\":\"bf16\",\"deadline_ms\":7.5,"
+        "\"shared_experts\":\"exclude\",\"on_missing_expert\":\"skip\","
+        "\"output_dtype\":\"bf16\",\"deadline_ms\":7.5,"
         "\"timeout\":3000001,\"priority\":3},\"inputs\":[" ROWS_JSON "[0.5,-2,1e-3,4]}]}");
 
     (void)state;
@@ -186,6 +187,7 @@ static void test_parameters(void **state)
     assert_int_equal(p.request.layer, 12);
     assert_int_equal(p.request.block, MOED_BLOCK_NORM_FFN);
     assert_int_equal(p.request.shared, MOED_SHARED_EXCLUDE);
+    assert_int_equal(p.request.on_missing, MOED_MISSING_SKIP);
     assert_int_equal(p.request.output_dtype, MOED_BF16);
     assert_int_equal(p.request.deadline_ms, 8);
     finish(&p);

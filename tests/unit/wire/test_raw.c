@@ -81,7 +81,8 @@ static void test_every_parameter(void **state)
 
     (void)state;
     assert_int_equal(parse("k=2&routing=topk&layer=12&dtype=bf16&out_dtype=f32&block=norm_ffn&"
-                           "shared_experts=exclude&return=output,routing,timing&deadline_ms=1500",
+                           "shared_experts=exclude&on_missing_expert=skip&"
+                           "return=output,routing,timing&deadline_ms=1500",
                            &body, sizeof(body), &request, &err),
                      0);
     assert_true(request.has_layer);
@@ -92,6 +93,7 @@ static void test_every_parameter(void **state)
     assert_int_equal(request.block, MOED_BLOCK_NORM_FFN);
     assert_int_equal(request.shared, MOED_SHARED_EXCLUDE);
     assert_int_equal(request.deadline_ms, 1500);
+    assert_int_equal(request.on_missing, MOED_MISSING_SKIP);
     assert_int_equal(request.returns,
                      MOED_RETURN_OUTPUT | MOED_RETURN_ROUTING | MOED_RETURN_TIMING);
     assert_true(request.routed);
@@ -144,6 +146,7 @@ static const struct bad_raw {
     {"routing=all", 16, MOED_E_MALFORMED, {"\"all\"", "server, topk"}},
     {"routing=topk&k=3", 40, MOED_E_SHAPE, {"k is 3", "at most 2"}},
     {"block=moe", 16, MOED_E_MALFORMED, {"block is \"moe\"", "ffn, norm_ffn"}},
+    {"on_missing_expert=no", 16, MOED_E_MALFORMED, {"\"no\"", "error, skip"}},
     {"shared_experts=no", 16, MOED_E_MALFORMED, {"\"no\"", "include, exclude, only"}},
     {"deadline_ms=0", 16, MOED_E_MALFORMED, {"deadline_ms is \"0\"", "integer from 1"}},
     {"deadline_ms=1.5", 16, MOED_E_MALFORMED, {"deadline_ms is \"1.5\""}},

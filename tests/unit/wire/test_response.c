@@ -57,6 +57,19 @@ static void test_full(void **state)
                "\"timing\":{\"queue_us\":41,\"compute_us\":1210,\"batch_rows\":32}}");
 }
 
+static void test_partial(void **state)
+{
+    struct moed_response response = {.rows = 1, .hidden = 2, .output = output, .partial = true};
+
+    (void)state;
+    check_json(&response, MOED_ENCODING_ARRAY,
+               "{\"layer\":0,\"shape\":[1,2],\"dtype\":\"f32\",\"output\":[[0.1,-3]],"
+               "\"missing_slots\":0}");
+    response.missing_slots = UINT64_C(1) << 40;
+    response.output = NULL;
+    check_json(&response, MOED_ENCODING_ARRAY, "{\"layer\":0,\"missing_slots\":1099511627776}");
+}
+
 static void test_output_only(void **state)
 {
     struct moed_response response = {.layer = 0, .rows = 1, .hidden = 2, .output = output};
@@ -201,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_route_only), cmocka_unit_test(test_base64),
         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_halves_as_numbers),
         cmocka_unit_test(test_large),      cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_partial),
     };
 
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
