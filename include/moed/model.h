@@ -85,10 +85,7 @@ void moed_model_close(struct moed_model *model); /* NULL is fine */
 const struct moed_layer *moed_model_layer(const struct moed_model *model, uint32_t index);
 /* Whether block `index` is an MoE layer of the file, served or not. */
 bool moed_model_has_moe_layer(const struct moed_model *model, uint32_t index);
-static inline bool moed_layer_holds(const struct moed_layer *layer, uint32_t expert)
-{
-    return !layer->routed.place || layer->routed.place[expert] >= 0;
-}
+bool moed_layer_holds(const struct moed_layer *layer, uint32_t expert);
 struct moed_set moed_model_served(const struct moed_model *model); /* block numbers */
 struct moed_set moed_layer_held(const struct moed_layer *layer);   /* experts */
 

@@ -271,6 +271,11 @@ struct moed_set moed_model_served(const struct moed_model *model)
     return (struct moed_set){serves_layer, model, model->block_count};
 }
 
+bool moed_layer_holds(const struct moed_layer *layer, uint32_t expert)
+{
+    return !layer->routed.place || layer->routed.place[expert] >= 0;
+}
+
 static bool holds_expert(const void *layer, uint32_t expert)
 {
     return moed_layer_holds(layer, expert);
