@@ -13,7 +13,7 @@ struct moed_backend_options {
     bool f32_rows;     /* --activations f32: rows are never rounded, whatever that costs */
     bool map;          /* leave weights in the file's mapping instead of private memory */
     bool mlock;        /* refuse to start rather than be paged out */
-    bool hugepages;    /* ask for transparent huge pages */
+    bool hugepages;    /* reserved huge pages; transparent ones are asked for anyway */
     uint32_t max_rows; /* rows a forward call at most; 0: 4096 */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes; any thread */
     void *progress_context;

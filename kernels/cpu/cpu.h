@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "kernels/activation.h"
+#include "kernels/cpu/gather.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/formats.h"
 
@@ -19,17 +20,20 @@ struct moed_panels {
     const uint8_t *data;
     size_t panel_bytes;
     uint32_t panels;
-    uint32_t cols; /* inputs */
+    uint32_t cols;       /* inputs */
+    const uint8_t *next; /* what is wanted after these panels: fetched while they are walked */
+    size_t next_bytes;
 };
 
-/* out[i × ld + r] = row i · weight row r, for n rows and 16 × panels weight rows (those that pad
- * the last panel too). rows[i] points to a row of the product's kind. */
-typedef void moed_multiply_fn(const struct moed_panels *w, const void *const *rows, uint32_t n,
-                              float *out, size_t ld);
+/* out[i × ld + r] = row i · weight row r, for the gathered rows and 16 × panels weight rows (those
+ * that pad the last panel too). */
+typedef void moed_multiply_fn(const struct moed_panels *w, const struct moed_gather *x, float *out,
+                              size_t ld);
 
 struct moed_product { /* how this instruction set multiplies panels of one format */
     const char *format;
-    enum moed_rows_kind rows;
+    enum moed_rows_kind rows; /* gathered in tiles of up to `height` */
+    uint32_t height;
     moed_multiply_fn *multiply;
 };
 

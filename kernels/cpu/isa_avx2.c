@@ -1,4 +1,5 @@
 /* avx2: AVX2 and FMA, two registers a panel. */
+#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"

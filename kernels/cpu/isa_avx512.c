@@ -1,4 +1,5 @@
 /* avx512: AVX-512 with VNNI, one register a panel. */
+#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"
@@ -9,7 +10,7 @@
 #define ISA        avx512
 #define TILE_W     4
 #define TILE_X     4
-#define MAX_TILE   5
+#define MAX_TILE   6
 #define FLOAT_TILE 8
 
 static bool supported(void)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ahead.h"
 #include "cpu.h"
 #include "tables.h"
 
@@ -10,84 +11,100 @@
 
 #define MAX_TILE 8
 
-/* Two panels × nx rows; `pairs` of inputs. */
-OP void tile(const int nx, const uint8_t *const *panel, uint32_t pairs, const void *const *rows,
-             float *const *out, int stored)
+struct walk {
+    const uint8_t *panel[PARTS];
+    size_t panel_bytes;
+    uint32_t pairs; /* of inputs */
+    const struct moed_gather *x;
+    float *out;
+    size_t ld;
+    int stored; /* columns of out that are there */
+    struct ahead *ahead;
+};
+
+/* Two panels × nx rows from row `first` on. */
+OP void tile(const int nx, const struct walk *w, uint32_t first)
 {
-    const uint8_t *x[MAX_TILE];
+    const uint8_t *x = w->x->data + (size_t)first * w->x->blocks * 64;
     vf sum[PARTS][MAX_TILE];
 
-    for (int i = 0; i < nx; i++) {
-        x[i] = rows[i];
+    for (int i = 0; i < nx; i++)
         for (int p = 0; p < PARTS; p++)
             sum[p][i] = vf_zero();
-    }
-    for (size_t c = 0; c < pairs; c++) {
-        const vi first = vi_load(panel[0] + c * 64);
-        const vi second = vi_load(panel[1] + c * 64);
+    for (size_t c = 0; c < w->pairs; x += (nx - 1) * 64) {
+        const size_t end = w->pairs - c < 16 ? w->pairs : c + 16;
 
-        for (int i = 0; i < nx; i++) {
-            const vi inputs = vi_spread(x[i] + c * 4);
+        fetch_ahead(w->ahead);
+        for (; c < end; c++, x += 4) {
+            const vi a = vi_load(w->panel[0] + c * 64);
+            const vi b = vi_load(w->panel[1] + c * 64);
 
-            sum[0][i] = _mm512_dpbf16_ps(sum[0][i], (__m512bh)first, (__m512bh)inputs);
-            sum[1][i] = _mm512_dpbf16_ps(sum[1][i], (__m512bh)second, (__m512bh)inputs);
+            for (int i = 0; i < nx; i++) {
+                const vi inputs = vi_spread(x + i * 64);
+
+                sum[0][i] = _mm512_dpbf16_ps(sum[0][i], (__m512bh)a, (__m512bh)inputs);
+                sum[1][i] = _mm512_dpbf16_ps(sum[1][i], (__m512bh)b, (__m512bh)inputs);
+            }
         }
     }
     for (int i = 0; i < nx; i++)
-        for (int p = 0; p < PARTS && p * LANES < stored; p++)
-            vf_store32(out[i] + p * LANES, sum[p][i]);
+        for (int p = 0; p < PARTS && p * LANES < w->stored; p++)
+            vf_store32(w->out + (first + (uint32_t)i) * w->ld + p * LANES, sum[p][i]);
 }
 
-static void tile_of_height(int nx, const uint8_t *const *panel, uint32_t pairs,
-                           const void *const *rows, float *const *out, int stored)
+static void tile_of_height(uint32_t nx, const struct walk *w, uint32_t first)
 {
     switch (nx) {
     case 1:
-        tile(1, panel, pairs, rows, out, stored);
+        tile(1, w, first);
         break;
     case 2:
-        tile(2, panel, pairs, rows, out, stored);
+        tile(2, w, first);
         break;
     case 3:
-        tile(3, panel, pairs, rows, out, stored);
+        tile(3, w, first);
         break;
     case 4:
-        tile(4, panel, pairs, rows, out, stored);
+        tile(4, w, first);
         break;
     case 5:
-        tile(5, panel, pairs, rows, out, stored);
+        tile(5, w, first);
         break;
     case 6:
-        tile(6, panel, pairs, rows, out, stored);
+        tile(6, w, first);
         break;
     case 7:
-        tile(7, panel, pairs, rows, out, stored);
+        tile(7, w, first);
         break;
     default:
-        tile(MAX_TILE, panel, pairs, rows, out, stored);
+        tile(MAX_TILE, w, first);
     }
 }
 
-static void multiply_BF16(const struct moed_panels *w, const void *const *rows, uint32_t n,
-                          float *out, size_t ld)
+static void multiply_BF16(const struct moed_panels *w, const struct moed_gather *x, float *out,
+                          size_t ld)
 {
+    const uint32_t tiles = (x->n + MAX_TILE - 1) / MAX_TILE;
+    const uint32_t walks = (w->panels + PARTS - 1) / PARTS;
+    struct ahead ahead = ahead_of(w, (size_t)walks * tiles * x->blocks);
+
     for (uint32_t first = 0; first < w->panels; first += PARTS) {
         const uint32_t left = w->panels - first;
-        const uint8_t *const panel[PARTS] = {
-            w->data + first * w->panel_bytes,
-            w->data + (first + (left > 1)) * w->panel_bytes, /* missing: the first again */
+        const uint8_t *panel = w->data + first * w->panel_bytes;
+        const struct walk walk = {
+            .panel = {panel, left > 1 ? panel + w->panel_bytes : panel}, /* missing: the first */
+            .panel_bytes = w->panel_bytes,
+            .pairs = (w->cols + 1) / 2,
+            .x = x,
+            .out = out + 16 * first,
+            .ld = ld,
+            .stored = left > 1 ? PARTS * LANES : LANES,
+            .ahead = &ahead,
         };
-        const uint32_t tiles = (n + MAX_TILE - 1) / MAX_TILE;
 
-        for (uint32_t t = 0, i = 0; t < tiles; t++) {
-            const uint32_t step = (n - i + tiles - t - 1) / (tiles - t);
-            float *at[MAX_TILE];
-
-            for (uint32_t j = 0; j < step; j++)
-                at[j] = out + (i + j) * ld + 16 * first;
-            tile_of_height((int)step, panel, (w->cols + 1) / 2, rows + i, at,
-                           left > 1 ? PARTS * LANES : LANES);
-            i += step;
+        for (uint32_t i = 0, h; i < x->n; i += h) {
+            h = moed_tile_rows(x->n - i, MAX_TILE);
+            tile_of_height(h, &walk, i);
         }
     }
 }
@@ -98,8 +115,8 @@ static bool supported(void)
 }
 
 static const struct moed_product products[] = {
-    {"BF16", MOED_ROWS_BF16, multiply_BF16},
-    {NULL, MOED_ROWS_F32, NULL},
+    {"BF16", MOED_ROWS_BF16, MAX_TILE, multiply_BF16},
+    {NULL, MOED_ROWS_F32, 0, NULL},
 };
 
 const struct moed_isa moed_isa_avx512bf16 = {

@@ -1,4 +1,5 @@
 /* avxvnni: AVX2 and FMA with AVX-VNNI, two registers a panel. */
+#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"

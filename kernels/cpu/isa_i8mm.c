@@ -1,4 +1,5 @@
 /* i8mm: NEON with the dot product of Armv8.2 and the mixed one of i8mm, four registers a panel. */
+#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"

@@ -1,4 +1,5 @@
 /* neon: NEON with the dot product of Armv8.2, four registers a panel. */
+#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"

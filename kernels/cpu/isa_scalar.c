@@ -20,7 +20,7 @@ static bool supported(void)
     return true;
 }
 
-static const struct moed_product products[] = {{NULL, MOED_ROWS_F32, NULL}};
+static const struct moed_product products[] = {{NULL, MOED_ROWS_F32, 0, NULL}};
 
 const struct moed_isa moed_isa_scalar = {
     .name = "scalar",

@@ -182,8 +182,8 @@ OP vf vf_load_e8m0(const void *p)
     return _mm512_castsi512_ps(_mm512_mask_blend_epi32(is_small, bits, small));
 }
 
-/* The two largest of 16 sizes, and where the first is (prepare.inc). */
-#define PEAK_OF_16
+/* peak_of_16() and round_16() of prepare.inc. */
+#define QUANTISE_16
 struct peak {
     float most, next;
     int at;
@@ -198,6 +198,16 @@ OP struct peak peak_of_16(const float *x)
     const vf rest = _mm512_maskz_mov_ps((__mmask16) ~(1U << at), size);
 
     return (struct peak){x[at] < 0.0F ? -x[at] : x[at], _mm512_reduce_max_ps(rest), at};
+}
+
+OP int32_t round_16(const float *x, float by, int without, int8_t *q)
+{
+    const __mmask16 kept = (__mmask16) ~(1U << without);
+    const vi rounded =
+        _mm512_maskz_cvtps_epi32(kept, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(by)));
+
+    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(rounded));
+    return _mm512_reduce_add_epi32(rounded);
 }
 
 #endif

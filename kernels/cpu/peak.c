@@ -54,6 +54,8 @@ static const struct {
       [MOED_ROWS_BF16] = "vdpbf16ps zmm",
       [MOED_ROWS_Q8] = "vpdpbusd zmm"}},
     {"amx", {[MOED_ROWS_F32] = "fma zmm", [MOED_ROWS_BF16] = "amx bf16"}},
+    {"amxbf16",
+     {[MOED_ROWS_F32] = "fma zmm", [MOED_ROWS_BF16] = "amx bf16", [MOED_ROWS_Q8] = "vpdpbusd zmm"}},
     {"neon", {[MOED_ROWS_F32] = "fmla", [MOED_ROWS_Q8] = "sdot"}},
     {"i8mm", {[MOED_ROWS_F32] = "fmla", [MOED_ROWS_Q8] = "smmla"}},
 };

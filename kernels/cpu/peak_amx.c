@@ -23,6 +23,8 @@ static void begin(void)
         config.rows[t] = 16;
     }
     memset(operand, 0x3f, sizeof operand);
+    /* gcc's intrinsics do not say that they read memory. */
+    __asm__ volatile("" : : "r"(&config), "r"(operand) : "memory");
     _tile_loadconfig(&config);
     _tile_zero(0);
     _tile_zero(1);

@@ -10,6 +10,7 @@ extern const struct moed_isa moed_isa_avxvnni;
 extern const struct moed_isa moed_isa_avx512;
 extern const struct moed_isa moed_isa_avx512bf16;
 extern const struct moed_isa moed_isa_amx;
+extern const struct moed_isa moed_isa_amxbf16;
 extern const struct moed_isa moed_isa_neon;
 extern const struct moed_isa moed_isa_i8mm;
 

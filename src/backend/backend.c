@@ -33,9 +33,10 @@ int moed_backend_open(const struct moed_model *model, const struct moed_backend_
         return moed_fail(err, MOED_E_USAGE,
                          "backend \"%s\" is unknown; known are auto, cpu, reference",
                          options->name);
-    if (options->map && options->mlock)
-        return moed_fail(err, MOED_E_USAGE,
-                         "weights in the file's mapping cannot be locked: leave out mmap or mlock");
+    if (options->map && (options->mlock || options->hugepages))
+        return moed_fail(
+            err, MOED_E_USAGE, "weights in the file's mapping cannot be %s: leave out mmap or %s",
+            options->mlock ? "locked" : "in huge pages", options->mlock ? "mlock" : "hugepages");
     if (complete.threads == 0)
         complete.threads = moed_physical_cores();
     if (complete.max_rows == 0)

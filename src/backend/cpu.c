@@ -94,9 +94,11 @@ static bool scratch_init(struct cpu_scratch *s, const struct extent *x, uint64_t
     s->decoded = moed_aligned_alloc(MOED_TILE_ROWS * x->cols, sizeof(float));
     s->gate = moed_aligned_alloc((uint64_t)BLOCK_ROWS * BLOCK_COLS, sizeof(float));
     s->up = moed_aligned_alloc((uint64_t)BLOCK_ROWS * BLOCK_COLS, sizeof(float));
-    s->sum = moed_aligned_alloc(rows * BLOCK_COLS, sizeof(float));
+    s->sum = moed_aligned_alloc(rows * TASK_BLOCKS * BLOCK_COLS, sizeof(float));
     s->route = moed_aligned_alloc(2 * x->experts, sizeof(float));
-    return s->decoded && s->gate && s->up && s->sum && s->route;
+    return s->decoded && s->gate && s->up && s->sum && s->route &&
+           cpu_gathered_init(&s->of_up, (uint32_t)x->cols) &&
+           cpu_gathered_init(&s->of_gate, (uint32_t)x->cols);
 }
 
 static void scratch_fini(struct cpu_scratch *s)
@@ -105,6 +107,8 @@ static void scratch_fini(struct cpu_scratch *s)
     free(s->gate);
     free(s->up);
     free(s->sum);
+    cpu_gathered_fini(&s->of_up);
+    cpu_gathered_fini(&s->of_gate);
     free(s->route);
 }
 

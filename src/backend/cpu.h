@@ -16,18 +16,30 @@ struct cpu_backend {
     struct resident resident;
 };
 
-/* Output columns of a task: two panels, and one block of prepared inputs of the next product. */
+/* Output columns of a product: two panels, and one block of prepared inputs of the next product. */
 #define BLOCK_COLS 32
-/* Rows that one multiply call takes, so that a task's products stay in the cache. */
-#define BLOCK_ROWS 128
+/* Blocks of columns of a task at most: its rows are gathered once, and its weights are one stream.
+ * Fewer where that would leave threads idle. */
+#define TASK_BLOCKS 8
+/* Rows that are gathered at a time: at most so many, and so many bytes unless a row is very long,
+ * since they are to stay in a core's cache while the task's weights pass. */
+#define BLOCK_ROWS   128
+#define GATHER_BYTES (512 * 1024)
+#define GATHER_LEAST 16
 /* Rows of a pass: enough to read each expert once for many rows; bounds the workspace. */
 #define MAX_PASS_ROWS 1024
 
+struct gathered { /* rows that a task multiplies by many blocks of a matrix */
+    uint8_t *data;
+    struct moed_apart *apart;
+};
+
 struct cpu_scratch {  /* of one thread */
     float *decoded;   /* weight rows that are not packed: MOED_TILE_ROWS × the most columns */
-    float *gate, *up; /* products of one task: BLOCK_ROWS × BLOCK_COLS */
-    float *sum;       /* a block of output columns: pass rows × BLOCK_COLS */
-    float *route;     /* 2 E */
+    float *gate, *up; /* products of one block: BLOCK_ROWS × BLOCK_COLS */
+    float *sum;       /* a task's output columns: pass rows × TASK_BLOCKS · BLOCK_COLS */
+    struct gathered of_up, of_gate; /* rows of up or down; of gate, where it takes others */
+    float *route;                   /* 2 E */
 };
 
 /* Activation rows, in f32 and in what other forms the next products want. */
@@ -98,17 +110,40 @@ static inline const void *row_of(const struct row_set *set, enum moed_rows_kind 
     return set->prepared[kind] + row * moed_rows_bytes(kind, set->width);
 }
 
-struct product {
-    const struct matrix *matrix;
-    uint32_t expert;
-    uint32_t col;            /* first output column, a multiple of BLOCK_COLS */
-    const void *const *rows; /* [n] of the matrix's kind */
-    uint32_t n;              /* up to BLOCK_ROWS */
+/* Rows that are multiplied by one or more blocks of a matrix. */
+struct inputs {
+    struct moed_gather gathered;
+    const void *rows[BLOCK_ROWS]; /* of the matrix's kind, where it is not packed */
 };
 
-/* tile[i × BLOCK_COLS + c] = row i · column col + c; BLOCK_COLS columns, or those that are left
- * rounded up to a panel. Returns how many columns count. By one thread. */
-uint32_t cpu_product(const struct pass *p, const struct product *product, float *tile);
+/* How many rows of a matrix's inputs are taken at a time, 1 to BLOCK_ROWS. */
+uint32_t cpu_rows_at_once(const struct matrix *m);
+/* How a matrix takes its rows; one by one where it is not packed. */
+struct moed_gather_shape cpu_shape(const struct matrix *m);
+/* Storage for so many rows of up to `cols` inputs. */
+bool cpu_gathered_init(struct gathered *g, uint32_t cols);
+void cpu_gathered_fini(struct gathered *g);
+/* in->rows[0] to [n − 1] as inputs of a matrix: gathered, if it is packed. */
+void cpu_gather(const struct matrix *m, uint32_t n, struct gathered *g, struct inputs *in);
+/* n rows that lie gathered in `data`, as inputs of a matrix. */
+void cpu_gathered_view(const struct matrix *m, uint32_t n, const uint8_t *data, struct gathered *g,
+                       struct inputs *out);
+
+/* A block of BLOCK_COLS columns of an expert's matrix, or those that are left; col is a multiple of
+ * BLOCK_COLS. */
+struct block {
+    const struct matrix *matrix;
+    uint32_t expert, col;
+};
+
+/* Into the cache, while the memory has nothing else to do. */
+void cpu_fetch(const void *from, size_t bytes);
+void cpu_fetch_block(const struct block *block);
+
+/* tile[i × BLOCK_COLS + c] = row i · column c of the block, columns rounded up to a panel. Returns
+ * how many columns count. Meanwhile `next` is fetched, if there is one. By one thread. */
+uint32_t cpu_product(const struct pass *p, const struct inputs *in, const struct block *block,
+                     const struct block *next, float *tile);
 
 /* out[i × ld + c] for all columns of a matrix that is not per expert and rows [0, rows) of a set.
  * A phase: shared out to the team. */

@@ -91,67 +91,123 @@ static struct epilogue epilogue_of(const struct planned *which, const float *bia
     };
 }
 
-/* Entries [first, first + rows) of one expert, in one block of columns. */
-struct tile {
+/* Entries [first, first + rows) of one expert × columns [col, end). */
+struct part {
     struct planned which;
-    uint32_t first, rows, col;
+    uint32_t first, rows, col, end;
 };
 
-/* One of a tile's two products, finished but for the activation. */
-static uint32_t input_product(struct pass *p, const struct tile *t, const struct matrix *m,
-                              struct epilogue *epilogue, float *out)
+/* Calls `each` for the parts of one expert's entries that are taken at a time. */
+static void for_each_part(struct pass *p, uint32_t expert, struct part part,
+                          void (*each)(struct pass *p, const struct part *part))
 {
-    const struct row_set set = inputs_of(p, t->which.routed);
-    const void *rows[BLOCK_ROWS];
-    const struct product product = {m, t->which.expert, t->col, rows, t->rows};
-    uint32_t cols;
+    const struct moed_plan *plan = &p->ws->plan;
+    const struct bank *bank = resident_planned(p->layer, expert).bank;
+    uint32_t step;
 
-    for (uint32_t i = 0; i < t->rows; i++)
-        rows[i] = row_of(&set, rows_kind(m), p->ws->plan.row[t->first + i]);
+    if (plan->begin[expert] == plan->begin[expert + 1])
+        return;
+    step = cpu_rows_at_once(&bank->up);
+    if (cpu_rows_at_once(&bank->down) < step)
+        step = cpu_rows_at_once(&bank->down);
+    part.which = resident_planned(p->layer, expert);
+    for (part.first = plan->begin[expert]; part.first < plan->begin[expert + 1];
+         part.first += part.rows) {
+        const uint32_t left = plan->begin[expert + 1] - part.first;
+
+        part.rows = left < step ? left : step;
+        each(p, &part);
+    }
+}
+
+/* How many of `blocks` blocks of columns a task has, up to `most`, if there are to be at least so
+ * many tasks. Wide tasks gather their rows seldom; many share out evenly. */
+static uint32_t task_blocks(uint32_t blocks, uint32_t tasks, uint32_t most)
+{
+    const uint32_t fair = blocks / tasks;
+
+    return fair < 1 ? 1 : fair < most ? fair : most;
+}
+
+/* ---- gate and up ---- */
+
+/* What a part multiplies by gate and by up. */
+struct gate_up {
+    const struct part *part;
+    const struct inputs *gate, *up;
+};
+
+/* A product, finished but for the activation. Returns how many columns count. */
+static uint32_t input_product(struct pass *p, const struct gate_up *g, const struct block *block,
+                              const struct block *next, float *out)
+{
+    const struct part *t = g->part;
+    const struct bank *b = t->which.bank;
+    const bool up = block->matrix == &b->up;
+    struct epilogue epilogue =
+        epilogue_of(&t->which, up ? b->up_bias : b->gate_bias, up ? b->up_scale : b->gate_scale,
+                    block->matrix, block->col);
+    const uint32_t cols = cpu_product(p, up ? g->up : g->gate, block, next, out);
+
     if (t->which.routed && p->layer->spec->router.weight_on_input)
-        epilogue->entry_weight = p->ws->plan.weight + t->first;
-    cols = cpu_product(p, &product, out);
-    finish_product(epilogue, out, t->rows, cols);
+        epilogue.entry_weight = p->ws->plan.weight + t->first;
+    finish_product(&epilogue, out, t->rows, cols);
     return cols;
 }
 
-/* gate, up and activation of a tile, prepared as a block of the down projection's input. */
-static void gate_up_tile(struct pass *p, const struct tile *t)
+/* gate, up and activation of a block of columns, prepared as a block of down's input. */
+static void gate_up_block(struct pass *p, const struct gate_up *g, uint32_t col)
 {
+    const struct part *t = g->part;
     const struct bank *b = t->which.bank;
     const struct cpu_scratch *s = &p->ws->scratch[team_rank()];
-    const enum moed_rows_kind kind = rows_kind(&b->down);
-    const size_t stride = act_stride(p->layer);
-    uint8_t *act = p->ws->act + t->first * stride + t->col / 32 * moed_rows_block_bytes(kind);
-    struct epilogue gate = epilogue_of(&t->which, b->gate_bias, b->gate_scale, &b->gate, t->col);
-    struct epilogue up = epilogue_of(&t->which, b->up_bias, b->up_scale, &b->up, t->col);
-    const uint32_t cols = input_product(p, t, &b->up, &up, s->up);
+    const struct moed_gather_shape shape = cpu_shape(&b->down);
+    uint8_t *act = p->ws->act + t->first * act_stride(p->layer);
+    const struct block up = {&b->up, t->which.expert, col};
+    const struct block gate = {&b->gate, t->which.expert, col};
+    const struct block after = {&b->up, t->which.expert, col + BLOCK_COLS};
+    const struct block *next = after.col < t->end && after.col < b->up.rows ? &after : NULL;
+    const bool gated = b->gate.data != NULL;
+    const uint32_t cols = input_product(p, g, &up, gated ? &gate : next, s->up);
 
-    if (b->gate.data)
-        input_product(p, t, &b->gate, &gate, s->gate);
+    if (gated)
+        input_product(p, g, &gate, next, s->gate);
     for (uint32_t i = 0; i < t->rows; i++) {
+        const struct moed_gather_place place = moed_gather_place(&shape, t->rows, i);
         float *row = s->up + (size_t)i * BLOCK_COLS;
 
-        p->isa->activate(&b->spec->rule, b->gate.data ? s->gate + (size_t)i * BLOCK_COLS : NULL,
-                         row, row, cols);
-        p->isa->prepare(kind, row, cols, act + i * stride);
+        p->isa->activate(&b->spec->rule, gated ? s->gate + (size_t)i * BLOCK_COLS : NULL, row, row,
+                         cols);
+        p->isa->prepare(shape.kind, row, cols, act + place.first + col / 32 * place.step);
     }
 }
 
-/* Calls `each` for the tiles of one expert and block of columns. */
-static void for_each_tile(struct pass *p, uint32_t expert, uint32_t col,
-                          void (*each)(struct pass *p, const struct tile *tile))
+static void gather_inputs(struct pass *p, const struct part *t, const struct matrix *m,
+                          struct gathered *to, struct inputs *in)
 {
-    const struct moed_plan *plan = &p->ws->plan;
-    struct tile tile = {.which = resident_planned(p->layer, expert), .col = col};
+    const struct row_set set = inputs_of(p, t->which.routed);
 
-    for (tile.first = plan->begin[expert]; tile.first < plan->begin[expert + 1];
-         tile.first += tile.rows) {
-        const uint32_t left = plan->begin[expert + 1] - tile.first;
+    for (uint32_t i = 0; i < t->rows; i++)
+        in->rows[i] = row_of(&set, rows_kind(m), p->ws->plan.row[t->first + i]);
+    cpu_gather(m, t->rows, to, in);
+}
 
-        tile.rows = left < BLOCK_ROWS ? left : BLOCK_ROWS;
-        each(p, &tile);
-    }
+static void gate_up_part(struct pass *p, const struct part *t)
+{
+    const struct bank *b = t->which.bank;
+    struct cpu_scratch *s = &p->ws->scratch[team_rank()];
+    const struct moed_gather_shape of_up = cpu_shape(&b->up), of_gate = cpu_shape(&b->gate);
+    const bool same = of_up.kind == of_gate.kind && of_up.height == of_gate.height;
+    struct inputs up, gate;
+    const struct gate_up g = {t, same ? &up : &gate, &up};
+    const struct block first = {&b->up, t->which.expert, t->col};
+
+    cpu_fetch_block(&first);
+    gather_inputs(p, t, &b->up, &s->of_up, &up);
+    if (b->gate.data && !same)
+        gather_inputs(p, t, &b->gate, &s->of_gate, &gate);
+    for (uint32_t col = t->col; col < t->end && col < b->up.rows; col += BLOCK_COLS)
+        gate_up_block(p, &g, col);
 }
 
 static uint32_t widest(const struct moed_layer *spec)
@@ -166,39 +222,60 @@ void cpu_gate_up(struct pass *p)
 {
     const struct moed_plan *plan = &p->ws->plan;
     const uint32_t blocks = (widest(p->layer->spec) + BLOCK_COLS - 1) / BLOCK_COLS;
+    const uint32_t each = task_blocks(blocks * plan->n_active, 8 * p->threads, blocks);
+    const uint32_t tasks = (blocks + each - 1) / each;
 
 #pragma omp for schedule(dynamic)
-    for (uint32_t task = 0; task < plan->n_active * blocks; task++) {
-        const uint32_t e = plan->active[task / blocks];
-        const uint32_t col = task % blocks * BLOCK_COLS;
+    for (uint32_t task = 0; task < plan->n_active * tasks; task++) {
+        const uint32_t col = task % tasks * each * BLOCK_COLS;
 
-        if (col < resident_planned(p->layer, e).bank->up.rows)
-            for_each_tile(p, e, col, gate_up_tile);
+        for_each_part(p, plan->active[task / tasks],
+                      (struct part){.col = col, .end = col + each * BLOCK_COLS}, gate_up_part);
     }
 }
 
-/* Adds a tile, times its weights, to the thread's sums of that block of columns. */
-static void down_tile(struct pass *p, const struct tile *t)
+/* ---- down ---- */
+
+/* Adds a part's products of one block of columns, times their weights, to the thread's sums. */
+static void down_block(struct pass *p, const struct part *t, const struct inputs *in, uint32_t col)
 {
     const struct bank *b = t->which.bank;
     const struct moed_plan *plan = &p->ws->plan;
     const struct cpu_scratch *s = &p->ws->scratch[team_rank()];
     const bool weighed = t->which.routed && p->layer->spec->router.weight_on_input;
-    const size_t stride = act_stride(p->layer);
-    const void *rows[BLOCK_ROWS];
-    const struct product product = {&b->down, t->which.expert, t->col, rows, t->rows};
-    const struct epilogue down =
-        epilogue_of(&t->which, b->down_bias, b->down_scale, &b->down, t->col);
+    const struct block block = {&b->down, t->which.expert, col};
+    const struct block after = {&b->down, t->which.expert, col + BLOCK_COLS};
+    const bool more = after.col < t->end && after.col < b->down.rows;
+    const struct epilogue down = epilogue_of(&t->which, b->down_bias, b->down_scale, &b->down, col);
 
-    for (uint32_t i = 0; i < t->rows; i++)
-        rows[i] = p->ws->act + (t->first + i) * stride;
-    finish_product(&down, s->up, t->rows, cpu_product(p, &product, s->up));
+    finish_product(&down, s->up, t->rows, cpu_product(p, in, &block, more ? &after : NULL, s->up));
     for (uint32_t i = 0; i < t->rows; i++) {
         const float weight = weighed ? 1.0F : plan->weight[t->first + i];
-        float *sum = s->sum + (size_t)plan->row[t->first + i] * BLOCK_COLS;
+        float *sum = s->sum + (size_t)plan->row[t->first + i] * (t->end - t->col) + (col - t->col);
 
         for (uint32_t c = 0; c < BLOCK_COLS; c++)
             sum[c] += weight * s->up[(size_t)i * BLOCK_COLS + c];
+    }
+}
+
+static void down_part(struct pass *p, const struct part *t)
+{
+    const struct bank *b = t->which.bank;
+    const size_t stride = act_stride(p->layer);
+    const uint8_t *act = p->ws->act + t->first * stride;
+    const uint32_t blocks = (t->end - t->col) / BLOCK_COLS;
+    const size_t share = t->rows * stride / blocks;
+    const struct block first = {&b->down, t->which.expert, t->col};
+    struct inputs in;
+
+    if (t->col >= b->down.rows)
+        return;
+    cpu_fetch_block(&first);
+    cpu_gathered_view(&b->down, t->rows, act, &p->ws->scratch[team_rank()].of_up, &in);
+    for (uint32_t i = 0; i < blocks && t->col + i * BLOCK_COLS < b->down.rows; i++) {
+        /* The next part's rows lie behind this one's; its weights come with the first product. */
+        cpu_fetch(act + t->rows * stride + i * share, share);
+        down_block(p, t, &in, t->col + i * BLOCK_COLS);
     }
 }
 
@@ -210,14 +287,15 @@ struct target {
     bool add;            /* to what is there already */
 };
 
-static void write_sums(const struct pass *p, const struct target *target, uint32_t col)
+/* Writes the thread's sums of columns [col, end). */
+static void write_sums(const struct pass *p, const struct target *target, uint32_t col,
+                       uint32_t end)
 {
     const float *sums = p->ws->scratch[team_rank()].sum;
-    const uint32_t left = target->width - col;
-    const uint32_t cols = left < BLOCK_COLS ? left : BLOCK_COLS;
+    const uint32_t cols = (end < target->width ? end : target->width) - col;
 
     for (uint32_t t = 0; t < p->rows; t++) {
-        const float *from = sums + (size_t)t * BLOCK_COLS;
+        const float *from = sums + (size_t)t * (end - col);
         float *to = target->to + (size_t)t * target->width + col;
 
         for (uint32_t c = 0; c < cols; c++)
@@ -228,13 +306,14 @@ static void write_sums(const struct pass *p, const struct target *target, uint32
 static void down(struct pass *p, const struct target *target)
 {
     const uint32_t blocks = (target->width + BLOCK_COLS - 1) / BLOCK_COLS;
+    const uint32_t wide = task_blocks(blocks, 2 * p->threads, TASK_BLOCKS) * BLOCK_COLS;
 
 #pragma omp for schedule(dynamic)
-    for (uint32_t block = 0; block < blocks; block++) {
-        memset(p->ws->scratch[team_rank()].sum, 0, (size_t)p->rows * BLOCK_COLS * sizeof(float));
+    for (uint32_t col = 0; col < target->width; col += wide) {
+        memset(p->ws->scratch[team_rank()].sum, 0, (size_t)p->rows * wide * sizeof(float));
         for (uint32_t e = target->first; e < target->end; e++)
-            for_each_tile(p, e, block * BLOCK_COLS, down_tile);
-        write_sums(p, target, block * BLOCK_COLS);
+            for_each_part(p, e, (struct part){.col = col, .end = col + wide}, down_part);
+        write_sums(p, target, col, col + wide);
     }
 }
 

@@ -20,6 +20,9 @@ struct bench {
     const struct moed_format *format;
     uint64_t row_bytes, panel_bytes;
     uint8_t *file, *packed, *rows;
+    uint8_t *data;
+    struct moed_apart *apart;
+    struct moed_gather gathered;
     uint32_t n;
     float out[MAX_ROWS * WEIGHTS];
 };
@@ -37,13 +40,22 @@ static void *or_die(void *memory)
 
 static void multiply(struct bench *b)
 {
-    const struct moed_panels view = {b->packed, b->panel_bytes, WEIGHTS / MOED_PANEL_ROWS, COLS};
+    const struct moed_panels view = {.data = b->packed,
+                                     .panel_bytes = b->panel_bytes,
+                                     .panels = WEIGHTS / MOED_PANEL_ROWS,
+                                     .cols = COLS};
+
+    b->product->multiply(&view, &b->gathered, b->out, WEIGHTS);
+}
+
+static void gather(struct bench *b)
+{
+    const struct moed_gather_shape shape = {b->product->rows, COLS, b->product->height};
     const size_t bytes = moed_rows_bytes(b->product->rows, COLS);
-    const void *rows[MAX_ROWS];
 
     for (uint32_t i = 0; i < b->n; i++)
-        rows[i] = b->rows + i * bytes;
-    b->product->multiply(&view, rows, b->n, b->out, WEIGHTS);
+        moed_gather_row(&shape, b->n, i, b->rows + i * bytes, b->data);
+    moed_gather_view(&shape, b->n, b->data, b->apart, &b->gathered);
 }
 
 static void pack(struct bench *b)
@@ -116,6 +128,8 @@ static void make_inputs(struct bench *b)
     b->file = or_die(moed_aligned_alloc(WEIGHTS, b->row_bytes));
     b->packed = or_die(moed_aligned_alloc(WEIGHTS / MOED_PANEL_ROWS, b->panel_bytes));
     b->rows = or_die(moed_aligned_alloc(MAX_ROWS, bytes));
+    b->data = or_die(moed_aligned_alloc(MAX_ROWS, bytes));
+    b->apart = or_die(moed_calloc(moed_gather_apart_max(MAX_ROWS, COLS), sizeof *b->apart));
     b->format->fill(&random, 0.02F, b->file, (size_t)WEIGHTS * COLS);
     for (uint32_t i = 0; i < MAX_ROWS; i++) {
         for (uint32_t c = 0; c < COLS; c++)
@@ -138,6 +152,7 @@ static void report(const struct moed_isa *isa, const struct moed_product *produc
         double ns, gops;
 
         b.n = row_counts[i];
+        gather(&b);
         ns = median_ns(multiply, &b);
         gops = 2.0 * WEIGHTS * COLS * b.n / ns;
         printf("  |  %7.2f  %6.1f  %7.1f  %4.0f%%", ns * 256 / (WEIGHTS * COLS), packed_bytes / ns,
@@ -148,6 +163,8 @@ static void report(const struct moed_isa *isa, const struct moed_product *produc
     free(b.file);
     free(b.packed);
     free(b.rows);
+    free(b.data);
+    free(b.apart);
 }
 
 static void report_isa(const struct moed_isa *isa, const char *type)

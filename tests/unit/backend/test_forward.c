@@ -310,6 +310,30 @@ static void unknown_names_list_the_known(void **state)
     options = (struct moed_backend_options){.map = true, .mlock = true};
     assert_int_equal(moed_backend_open(r.model, &options, &backend, &err), MOED_E_USAGE);
     assert_non_null(strstr(err.message, "mlock"));
+    options = (struct moed_backend_options){.map = true, .hugepages = true};
+    assert_int_equal(moed_backend_open(r.model, &options, &backend, &err), MOED_E_USAGE);
+    assert_non_null(strstr(err.message, "hugepages"));
+    rig_close(&r);
+}
+
+/* Most machines reserve none: then the message says where to. */
+static void huge_pages_are_had_or_refused(void **state)
+{
+    const struct moed_backend_options options = {.name = "cpu", .hugepages = true, .max_rows = 4};
+    struct moed_backend *backend = NULL;
+    struct moed_error err = {0};
+    struct rig r;
+    int status;
+
+    (void)state;
+    rig_open(&r, &plain, "cpu");
+    status = moed_backend_open(r.model, &options, &backend, &err);
+    if (status == MOED_OK) {
+        moed_backend_close(backend);
+    } else {
+        assert_int_equal(status, MOED_E_NO_MEMORY);
+        assert_non_null(strstr(err.message, "vm.nr_hugepages"));
+    }
     rig_close(&r);
 }
 
@@ -345,6 +369,7 @@ int main(void)
         cmocka_unit_test(norm_and_residual),
         cmocka_unit_test(limits_are_checked),
         cmocka_unit_test(unknown_names_list_the_known),
+        cmocka_unit_test(huge_pages_are_had_or_refused),
         cmocka_unit_test(mapped_weights_answer_alike),
     };
 

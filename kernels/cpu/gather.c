@@ -1,0 +1,90 @@
+/* gather: places rows, block by block, in tiles; lists what Q8 rows keep apart. */
+#include "gather.h"
+
+#include <string.h>
+
+struct moed_gather_place moed_gather_place(const struct moed_gather_shape *shape, uint32_t n,
+                                           uint32_t i)
+{
+    const size_t block = moed_rows_block_bytes(shape->kind);
+    uint32_t first = 0;
+    uint32_t h = moed_tile_rows(n, shape->height);
+
+    while (i >= first + h) {
+        first += h;
+        h = moed_tile_rows(n - first, shape->height);
+    }
+    return (struct moed_gather_place){
+        first * moed_rows_bytes(shape->kind, shape->cols) + (i - first) * block, h * block};
+}
+
+void moed_gather_row(const struct moed_gather_shape *shape, uint32_t n, uint32_t i, const void *row,
+                     void *data)
+{
+    const struct moed_gather_place place = moed_gather_place(shape, n, i);
+    uint8_t *to = (uint8_t *)data + place.first;
+    const uint8_t *from = row;
+
+    if (shape->kind != MOED_ROWS_F32) {
+        for (uint32_t c = 0; c < shape->cols; c += 32, from += 64, to += place.step)
+            memcpy(to, from, 64);
+        return;
+    }
+    for (uint32_t c = 0; c < shape->cols; c += 32, from += 128, to += place.step) {
+        const size_t left = (shape->cols - c) * sizeof(float);
+
+        if (left >= 128) {
+            memcpy(to, from, 128);
+        } else { /* the only kind that is not padded */
+            memset(to, 0, 128);
+            memcpy(to, from, left);
+        }
+    }
+}
+
+/* A Q8 block keeps at most two inputs apart. */
+size_t moed_gather_apart_max(uint32_t n, uint32_t cols)
+{
+    return ((size_t)cols + 31) / 32 * 2 * n;
+}
+
+/* Block b of h rows from row `first` on. */
+static uint32_t list_block(const struct moed_q8 *x, uint32_t h, struct moed_apart like,
+                           struct moed_apart *to)
+{
+    uint32_t n = 0;
+
+    for (int half = 0; half < 2; half++)
+        for (uint32_t j = 0; j < h; j++) {
+            to[n] = (struct moed_apart){x[j].apart[half], like.input + x[j].apart_at[half],
+                                        like.row + j};
+            n += x[j].apart[half] != 0.0F;
+        }
+    return n;
+}
+
+static uint32_t any_apart(const struct moed_q8 *x, uint32_t h)
+{
+    uint32_t any = 0;
+
+    for (uint32_t j = 0; j < h; j++)
+        any |= x[j].any_apart;
+    return any;
+}
+
+void moed_gather_view(const struct moed_gather_shape *shape, uint32_t n, const void *data,
+                      struct moed_apart *apart, struct moed_gather *out)
+{
+    const struct moed_q8 *x = data;
+
+    *out = (struct moed_gather){n, (shape->cols + 31) / 32, data, apart, 0};
+    for (uint32_t b = 0; shape->kind == MOED_ROWS_Q8 && b < out->blocks; b++)
+        for (uint32_t i = 0, h; i < n; i += h) {
+            const struct moed_q8 *tile = x + (size_t)i * out->blocks;
+            const struct moed_apart like = {.input = 32 * b, .row = i};
+
+            h = moed_tile_rows(n - i, shape->height);
+            if (any_apart(tile + (size_t)b * h, h))
+                out->n_apart += list_block(tile + (size_t)b * h, h, like, apart + out->n_apart);
+        }
+}
