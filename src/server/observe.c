@@ -13,6 +13,8 @@
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "DELETE", "OTHER"};
 
+/* Requests are counted by what became of them: an error's code, or NOT_MODIFIED, or 0. */
+enum { NOT_MODIFIED = MOED_ERROR_COUNT, OUTCOMES };
 enum { METHODS = MOED_ARRAY_LEN(methods), LABELS_MAX = 512 };
 
 /* A template, since there are only so many of those. */
@@ -49,7 +51,7 @@ int observe_init(struct observe *observe, struct moed_metrics *metrics, struct m
 {
     observe->metrics = metrics;
     observe->requests =
-        moed_calloc((route_count() + 1) * METHODS * MOED_ERROR_COUNT, sizeof(struct moed_metric *));
+        moed_calloc((route_count() + 1) * METHODS * OUTCOMES, sizeof(struct moed_metric *));
     observe->durations = moed_calloc(route_count() + 1, sizeof(struct moed_histogram *));
     if (observe->requests == NULL || observe->durations == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for metrics");
@@ -135,8 +137,8 @@ static size_t method_index(const char *method)
 static struct moed_metric *requests_cell(struct observe *observe, size_t route, size_t method,
                                          int code, unsigned status)
 {
-    struct moed_metric **cell =
-        &observe->requests[(route * METHODS + method) * MOED_ERROR_COUNT + (size_t)-code];
+    size_t outcome = status == MHD_HTTP_NOT_MODIFIED ? NOT_MODIFIED : (size_t)-code;
+    struct moed_metric **cell = &observe->requests[(route * METHODS + method) * OUTCOMES + outcome];
     char labels[LABELS_MAX];
 
     if (*cell == NULL) {

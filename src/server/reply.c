@@ -17,19 +17,40 @@ void reply_fini(struct reply *reply)
     memset(reply, 0, sizeof *reply);
 }
 
-void reply_header(struct request *request, const char *name, const char *format, ...)
+static struct reply_header *add_header(struct reply *reply, const char *name)
 {
-    struct reply *reply = &request->reply;
     struct reply_header *header;
-    va_list args;
 
     if (reply->n_headers == REPLY_MAX_HEADERS)
-        return;
+        return NULL;
     header = &reply->headers[reply->n_headers++];
     header->name = name;
+    return header;
+}
+
+void reply_header(struct request *request, const char *name, const char *format, ...)
+{
+    struct reply_header *header = add_header(&request->reply, name);
+    va_list args;
+
+    if (header == NULL)
+        return;
     va_start(args, format);
     vsnprintf(header->value, sizeof header->value, format, args);
     va_end(args);
+}
+
+void reply_constant(struct request *request, const char *name, const char *value)
+{
+    struct reply_header *header = add_header(&request->reply, name);
+
+    if (header != NULL)
+        header->constant = value;
+}
+
+static const char *header_value(const struct reply_header *header)
+{
+    return header->constant != NULL ? header->constant : header->value;
 }
 
 void reply_take(struct request *request, const char *type, void *body, size_t size)
@@ -98,7 +119,7 @@ char *reply_print(const struct request *request, size_t *size)
     fprintf(out, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: %s\r\n", reply->status,
             MHD_get_reason_phrase_for(reply->status), reply->type);
     for (uint32_t i = 0; i < reply->n_headers; i++)
-        fprintf(out, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
+        fprintf(out, "%s: %s\r\n", reply->headers[i].name, header_value(&reply->headers[i]));
     fprintf(out, "X-Request-Id: %s\r\nContent-Length: %zu\r\n\r\n", request->id, reply->size);
     fwrite(reply->body, 1, reply->size, out);
     failed = ferror(out) != 0;
@@ -121,7 +142,7 @@ static struct MHD_Response *make_response(struct reply *reply)
     if (reply->type != NULL)
         MHD_add_response_header(response, "Content-Type", reply->type);
     for (uint32_t i = 0; i < reply->n_headers; i++)
-        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+        MHD_add_response_header(response, reply->headers[i].name, header_value(&reply->headers[i]));
     return response;
 }
 

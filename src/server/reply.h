@@ -11,6 +11,7 @@ enum { REPLY_MAX_HEADERS = 8 };
 
 struct reply_header {
     const char *name;
+    const char *constant; /* the value, if it outlives the server; else NULL */
     char value[96];
 };
 
@@ -35,6 +36,7 @@ void reply_empty(struct request *request, unsigned status);
 void reply_problem(struct request *request, int code, const char *detail);
 void reply_header(struct request *request, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+void reply_constant(struct request *request, const char *name, const char *value);
 /* The reply as the bytes of an HTTP response that ends its connection, for the caller to free;
  * NULL without memory. */
 char *reply_print(const struct request *request, size_t *size);

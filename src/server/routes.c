@@ -10,6 +10,7 @@
 #include "kserve.h"
 #include "observe.h"
 #include "openapi.h"
+#include "page.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,7 @@ static const struct route routes[] = {
     {"GET", "/health", .access = ROUTE_OPEN, .handle = health_ready},
     {"GET", "/metrics", .access = ROUTE_METRICS, .handle = observe_get},
     {"GET", "/openapi.json", .handle = openapi_get},
+    {"GET", "/", .access = ROUTE_OPEN, .handle = page_get},
 };
 
 size_t route_count(void)
