@@ -87,6 +87,8 @@ SUITES = [
     binary("e2e", "gcc", fast=True),
     Suite("python", [[sys.executable, "tests/python/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
           tally.by_last_line, needs="build-gcc"),
+    Suite("page", [[sys.executable, "tests/page/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
+          tally.by_last_line, needs="build-gcc", aside=True),
     Suite("install", [["tests/install/run.sh", str(WORK / "gcc")]], tally.by_last_line, fast=True,
           needs="build-gcc"),
     Suite("readme", [[sys.executable, "tests/lint/readme_test.py", "-v"]], tally.by_unittest),
@@ -144,12 +146,22 @@ def run_all(suites):
         else:
             results[suite.name] = run(suite)
 
-    aside = [threading.Thread(target=keep, args=(suite,)) for suite in suites if suite.aside]
-    for thread in aside:
-        thread.start()
+    aside = []
+
+    def start_aside(needs):
+        """Those that need a suite which has just ended; at first those that need none of these."""
+        for suite in suites:
+            if suite.aside and suite.needs == needs:
+                aside.append(threading.Thread(target=keep, args=(suite,)))
+                aside[-1].start()
+
+    chosen = {suite.name for suite in suites}
+    for needs in {suite.needs for suite in suites if suite.aside} - chosen:
+        start_aside(needs)
     for suite in suites:
         if not suite.aside:
             keep(suite)
+            start_aside(suite.name)
     for thread in aside:
         thread.join()
     return results

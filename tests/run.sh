@@ -14,6 +14,9 @@ packages=(
 # Not in the archive of every architecture; without them the suite `cross` is skipped.
 cross_packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
+# Without it the suite `page` is skipped.
+browser_packages=(chromium-headless-shell fonts-dejavu-core)
+
 install() {
     local package missing=() sudo=
     for package; do
@@ -29,5 +32,6 @@ install() {
 
 install "${packages[@]}"
 install "${cross_packages[@]}" || echo "going on without a cross build"
+install "${browser_packages[@]}" || echo "going on without a browser"
 
 exec python3 tests/run.py "$@"

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Tests the page at "/" in headless Chromium: run.py [--moed BINARY] [MODULE[.CLASS[.TEST]] ...]
+run.py --screenshot FILE.png takes the README's picture instead, run.py --measure prints what the page
+costs.
+
+Playwright comes from PyPI. Ends with a line "N passed, N failed, N skipped"."""
+import argparse
+import os
+import pathlib
+import sys
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+MODULES = ["test_resource", "test_page", "test_access"]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/e2e"), str(HERE)]
+
+import packages  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--moed", default=os.environ.get("MOED_BIN", ROOT / "build/src/cli/moed"))
+    parser.add_argument("--screenshot", metavar="FILE")
+    parser.add_argument("--measure", action="store_true")
+    parser.add_argument("tests", nargs="*", default=MODULES)
+    arguments = parser.parse_args()
+    os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
+
+    missing = packages.enter("page", "playwright==1.65.2")
+    import browser  # noqa: PLC0415: needs playwright
+    missing = missing or browser.missing()
+    if missing:
+        print(f"skip  page: {missing}\n0 passed, 0 failed, 1 skipped")
+        return 0
+    if arguments.screenshot:
+        import screenshot
+        return screenshot.take(arguments.screenshot)
+    if arguments.measure:
+        import measure
+        return measure.measure()
+    suite = unittest.defaultTestLoader.loadTestsFromNames(arguments.tests)
+    result = unittest.TextTestRunner(verbosity=1, stream=sys.stdout).run(suite)
+    bad = {str(test) for test, _ in result.failures + result.errors}
+    print(f"{result.testsRun - len(bad) - len(result.skipped)} passed, {len(bad)} failed")
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
