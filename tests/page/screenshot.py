@@ -1,4 +1,4 @@
-"""The README's picture: the page under load, in light and dark, side by side."""
+"""The README's picture: the page under load."""
 import tempfile
 
 import browser
@@ -7,7 +7,7 @@ import load
 import model
 from playwright.sync_api import sync_playwright
 
-SIZE = {"width": 1120, "height": 1010}
+SIZE = {"width": 1120, "height": 932}
 LOOKS_S = 45  # until there is something in the charts
 
 
