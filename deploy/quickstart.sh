@@ -77,7 +77,7 @@ stop() {
     wait "$server" || true
 }
 
-install_missing gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev \
+install_missing gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev libgnutls28-dev \
     libcjson-dev libhttp-parser-dev curl ca-certificates
 
 say "building a release in build/"

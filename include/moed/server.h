@@ -25,8 +25,10 @@ struct moed_server_options {
     uint64_t max_body_bytes, max_inflight_bytes;   /* of one request; of all that are in flight */
     uint32_t body_timeout_ms, default_deadline_ms; /* deadline 0: none */
     uint32_t drain_delay_ms, drain_timeout_ms;
-    const char *api_key_file; /* NULL: no key is asked for */
-    bool metrics_open;        /* /metrics without a key */
+    const char *api_key_file;       /* NULL: no key is asked for */
+    bool metrics_open;              /* /metrics without a key */
+    const char *tls_cert, *tls_key; /* both or neither; NULL: plain HTTP */
+    const char *tls_client_ca;      /* NULL: clients need no certificate */
     bool metrics_per_expert;
     const char *log_file;             /* where the log goes: opened again at SIGHUP; or NULL */
     enum moed_log_level log_requests; /* of the line of a request that went well */

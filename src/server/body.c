@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 /* A longer declared length than the second has to be proved by sending. */
 enum { FIRST_CAPACITY = 64 << 10, DECLARED_CAPACITY = 1 << 20 };
@@ -131,7 +130,7 @@ int body_append(struct request *request, const char *data, size_t size, struct m
 }
 
 /* libmicrohttpd takes no response while a body arrives (only before its first byte or after its
- * last), so this one is written to the socket as it is: nothing else has been sent for this
+ * last), so this one is sent past it: nothing else has been sent for this
  * request. What follows of the body is swallowed until the client has read the answer; a socket
  * closed over unread bytes would be reset, and the answer lost with it. */
 void body_cut(struct request *request, int code, const char *detail)
@@ -146,7 +145,6 @@ void body_cut(struct request *request, int code, const char *detail)
     text = reply_print(request, &size);
     if (text == NULL)
         return; /* the linger time closes it, unanswered */
-    if (send(request->client->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size)
-        shutdown(request->client->fd, SHUT_WR);
+    client_send_last(request->client, text, size);
     free(text);
 }

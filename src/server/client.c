@@ -4,8 +4,24 @@
 #include "server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+
+/* Gives the connection's TLS session, if it has one, the credentials of now. */
+static void open_session(struct client *client)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(client->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    if (info == NULL || info->tls_session == NULL)
+        return;
+    client->session = info->tls_session;
+    client->tls = tls_hold(client->port->server->tls);
+    if (tls_attach(client->tls, client->session) != 0)
+        client_hang_up(client);
+    handshake_begin(client);
+}
 
 struct client *client_open(struct port *port, struct MHD_Connection *connection)
 {
@@ -18,6 +34,9 @@ struct client *client_open(struct port *port, struct MHD_Connection *connection)
         return NULL;
     client->fd = info != NULL ? info->connect_fd : -1;
     client->waiting_ns = moed_now_ns();
+    client->port = port;
+    client->connection = connection;
+    open_session(client);
     client->next = server->clients;
     if (client->next != NULL)
         client->next->previous = client;
@@ -38,6 +57,7 @@ void client_close(struct port *port, struct client *client)
     if (client->next != NULL)
         client->next->previous = client->previous;
     observe_connection(&port->server->observe, false);
+    tls_release(client->tls);
     free(client);
 }
 
@@ -53,12 +73,39 @@ void client_ends_request(struct client *client)
     client->waiting_ns = moed_now_ns();
 }
 
+/* A TLS client's last bytes are its farewell, and nobody reads them while a request is away: so
+ * what counts is the end of the stream behind them. */
+static bool has_shut_down(int fd)
+{
+    struct pollfd socket = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&socket, 1, 0) > 0;
+}
+
 bool client_has_left(const struct client *client)
 {
     char byte;
-    ssize_t n = recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n;
 
+    if (client->session != NULL)
+        return has_shut_down(client->fd);
+    n = recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void client_send_last(struct client *client, const char *data, size_t size)
+{
+    ssize_t sent;
+
+    if (client->session != NULL)
+        sent = gnutls_record_send(client->session, data, size);
+    else
+        sent = send(client->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent != (ssize_t)size)
+        return;
+    if (client->session != NULL)
+        gnutls_bye(client->session, GNUTLS_SHUT_WR);
+    shutdown(client->fd, SHUT_WR);
 }
 
 void client_hang_up(const struct client *client)

@@ -1,6 +1,7 @@
 /* daemon.c: one libmicrohttpd daemon a port, and its callbacks. */
 #include "request.h"
 
+#include <gnutls/abstract.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,8 @@ enum {
     IDLE_TIMEOUT_S = 120,         /* of a connection on which nothing moves */
     CONNECTION_MEMORY = 64 << 10, /* bounds URL and headers, and is the size of reads */
 };
+
+static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 /* The signature is libmicrohttpd's. NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result on_access(void *context, struct MHD_Connection *connection, const char *url,
@@ -67,15 +70,31 @@ static void on_log(void *context, const char *format, va_list args)
     moed_log(MOED_LOG_DEBUG, "%s: %s", port->listener.address, text);
 }
 
+/* Sessions get their credentials as they open (client.c); one that did not has none.
+ * The parameters are GnuTLS's. NOLINTNEXTLINE(readability-function-size) */
+static int no_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+                          gnutls_pcert_st **chain, unsigned *length, gnutls_ocsp_data_st **ocsp,
+                          unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
+{
+    (void)session, (void)info, (void)chain, (void)length;
+    (void)ocsp, (void)n_ocsp, (void)key, (void)flags;
+    return -1;
+}
+
 int port_start(struct port *port, uint32_t max_connections, struct moed_error *err)
 {
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+
+    if (port->tls)
+        flags |= MHD_USE_TLS;
     port->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access,
-        port, MHD_OPTION_EXTERNAL_LOGGER, on_log, port, MHD_OPTION_LISTEN_SOCKET, port->listener.fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, port, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, port, MHD_OPTION_CONNECTION_LIMIT, (unsigned)max_connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+        flags, 0, NULL, NULL, on_access, port, MHD_OPTION_EXTERNAL_LOGGER, on_log, port,
+        MHD_OPTION_LISTEN_SOCKET, port->listener.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        port, MHD_OPTION_NOTIFY_CONNECTION, on_connection, port, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        port->tls ? MHD_OPTION_HTTPS_PRIORITIES : MHD_OPTION_END, tls_priorities,
+        MHD_OPTION_HTTPS_CERT_CALLBACK2, no_certificate, MHD_OPTION_END);
     if (port->mhd == NULL)
         return moed_fail(err, MOED_E_IO, "libmicrohttpd did not start on %s",
                          port->listener.address);
@@ -94,6 +113,7 @@ void port_quiesce(struct port *port)
 void port_stop(struct port *port)
 {
     port_quiesce(port);
+    handshakes_stop(port);
     if (port->mhd != NULL)
         MHD_stop_daemon(port->mhd);
     port->mhd = NULL;

@@ -148,6 +148,18 @@ int listener_open(const char *spec, struct listener *out, struct moed_error *err
     return open_tcp(spec, out, err);
 }
 
+bool listener_use_tls(struct listener *listener)
+{
+    static const char plain[] = "http:", tls[] = "https:";
+    char rest[sizeof listener->address];
+
+    if (strncmp(listener->address, plain, sizeof plain - 1) != 0)
+        return false;
+    memcpy(rest, listener->address + sizeof plain - 1, sizeof rest - (sizeof plain - 1));
+    snprintf(listener->address, sizeof listener->address, "%s%.150s", tls, rest);
+    return true;
+}
+
 void listener_close(struct listener *listener)
 {
     if (listener->fd < 0)

@@ -12,6 +12,8 @@ struct listener {
 
 /* "HOST:PORT", "[v6]:PORT" (port 0: any free one) or "unix:PATH". MOED_E_USAGE, MOED_E_IO. */
 int listener_open(const char *spec, struct listener *out, struct moed_error *err);
+/* Makes the address one of https, unless it is that of a unix socket: false. */
+bool listener_use_tls(struct listener *listener);
 void listener_close(struct listener *listener);
 
 #endif

@@ -14,6 +14,11 @@ static void on_timeout(uv_timer_t *timer)
     port_run(timer->data);
 }
 
+static void on_again(uv_idle_t *again)
+{
+    port_run(again->data);
+}
+
 int port_watch(struct port *port, struct moed_error *err)
 {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(port->mhd, MHD_DAEMON_INFO_EPOLL_FD);
@@ -24,8 +29,10 @@ int port_watch(struct port *port, struct moed_error *err)
     rc = uv_poll_init(&port->server->loop, &port->poll, info->epoll_fd);
     if (rc == 0)
         rc = uv_timer_init(&port->server->loop, &port->timer);
+    if (rc == 0)
+        rc = uv_idle_init(&port->server->loop, &port->again);
     if (rc == 0) {
-        port->poll.data = port->timer.data = port;
+        port->poll.data = port->timer.data = port->again.data = port;
         rc = uv_poll_start(&port->poll, UV_READABLE, on_readable);
     }
     if (rc != 0)
@@ -40,22 +47,27 @@ void port_unwatch(struct port *port)
         return; /* it never came to be watched */
     uv_poll_stop(&port->poll);
     uv_timer_stop(&port->timer);
+    uv_idle_stop(&port->again);
 }
 
 void port_run(struct port *port)
 {
-    MHD_UNSIGNED_LONG_LONG timeout;
+    MHD_UNSIGNED_LONG_LONG timeout = 0;
+    bool timed;
 
     port->resumed = port->closed = false;
     MHD_run(port->mhd);
     /* A daemon that was full looks at its listening socket only at the start of a run: soon, but
      * after everybody else, however many connections come and go. */
-    if (port->closed)
-        uv_timer_start(&port->timer, on_timeout, 0, 0);
-    else if (MHD_get_timeout(port->mhd, &timeout) == MHD_YES)
+    timed = port->closed || MHD_get_timeout(port->mhd, &timeout) == MHD_YES;
+    uv_timer_stop(&port->timer);
+    uv_idle_stop(&port->again);
+    /* "At once" is not a timer of 0 ms: libuv would run it, and it would start the next, before
+     * anything else had its turn. */
+    if (timed && timeout == 0)
+        uv_idle_start(&port->again, on_again);
+    else if (timed)
         uv_timer_start(&port->timer, on_timeout, timeout, 0);
-    else
-        uv_timer_stop(&port->timer);
     drain_check(port->server);
     server_check_stop(port->server);
 }

@@ -31,6 +31,20 @@ static void reload_keys(struct server *server)
     moed_log(MOED_LOG_INFO, "SIGHUP: %zu API keys", keys.n);
 }
 
+static void reload_tls(struct server *server)
+{
+    struct moed_error err;
+    struct tls *tls;
+
+    if (tls_read(server->options, &tls, &err) != 0) {
+        moed_log(MOED_LOG_ERROR, "SIGHUP: the TLS certificates stay as they were: %s", err.message);
+        return;
+    }
+    tls_release(server->tls);
+    server->tls = tls;
+    moed_log(MOED_LOG_INFO, "SIGHUP: new connections get the TLS certificates as they are now");
+}
+
 static void on_hangup(uv_signal_t *watcher, int number)
 {
     struct server *server = watcher->data;
@@ -40,6 +54,14 @@ static void on_hangup(uv_signal_t *watcher, int number)
         reopen_log(server->options->log_file);
     if (server->options->api_key_file != NULL)
         reload_keys(server);
+    if (server->tls != NULL)
+        reload_tls(server);
+}
+
+static bool is_wanted(const struct server *server)
+{
+    return server->options->log_file != NULL || server->options->api_key_file != NULL ||
+           server->tls != NULL;
 }
 
 int reload_init(struct server *server)
@@ -48,7 +70,7 @@ int reload_init(struct server *server)
     int rc = uv_signal_init(&server->loop, hangup);
 
     hangup->data = server;
-    if (rc != 0 || (server->options->api_key_file == NULL && server->options->log_file == NULL))
+    if (rc != 0 || !is_wanted(server))
         return rc;
     return uv_signal_start(hangup, on_hangup, SIGHUP);
 }

@@ -69,7 +69,10 @@ static int open_port(struct server *server, const char *spec, uint32_t max_conne
         return rc;
     server->n_ports++;
     port->server = server;
-    rc = port_start(port, max_connections, err);
+    port->tls = server->tls != NULL && listener_use_tls(&port->listener);
+    rc = port->tls ? handshakes_start(port, err) : 0;
+    if (rc == 0)
+        rc = port_start(port, max_connections, err);
     if (rc == 0)
         rc = port_watch(port, err);
     if (rc == 0)
@@ -91,6 +94,19 @@ static int open_ports(struct server *server, struct moed_error *err)
     return rc;
 }
 
+static int read_secrets(struct server *server, struct moed_error *err)
+{
+    const struct moed_server_options *options = server->options;
+    bool tls;
+    int rc = tls_check_options(options, &tls, err);
+
+    if (rc == 0 && tls)
+        rc = tls_read(options, &server->tls, err);
+    if (rc == 0 && options->api_key_file != NULL)
+        rc = keys_read(options->api_key_file, &server->keys, err);
+    return rc;
+}
+
 static int set_up(struct server *server, struct moed_error *err)
 {
     int rc;
@@ -103,8 +119,7 @@ static int set_up(struct server *server, struct moed_error *err)
     rc = observe_init(&server->observe, server->metrics, err);
     if (rc != 0)
         return rc;
-    if (server->options->api_key_file != NULL)
-        rc = keys_read(server->options->api_key_file, &server->keys, err);
+    rc = read_secrets(server, err);
     if (rc != 0)
         return rc;
     rc = mailbox_init(&server->mailbox, &server->loop);
@@ -141,6 +156,7 @@ static void tear_down(struct server *server)
     uv_loop_close(&server->loop);
     observe_fini(&server->observe);
     keys_fini(&server->keys);
+    tls_release(server->tls);
     if (server->metrics != NULL)
         moed_metrics_destroy(server->metrics);
     free(server);

@@ -6,12 +6,14 @@
 #include "client.h"
 #include "drain.h"
 #include "engine.h"
+#include "handshake.h"
 #include "keys.h"
 #include "listen.h"
 #include "load.h"
 #include "mailbox.h"
 #include "observe.h"
 #include "reload.h"
+#include "tls.h"
 
 #include <microhttpd.h>
 #include <moed/server.h>
@@ -32,8 +34,11 @@ struct port {
     struct server *server;
     struct listener listener;
     struct MHD_Daemon *mhd;
+    struct handshakes handshakes;
+    bool tls;         /* TCP ports speak it if there are credentials; unix sockets never do */
     uv_poll_t poll;   /* the daemon's epoll descriptor */
     uv_timer_t timer; /* the daemon's next timeout */
+    uv_idle_t again;  /* the daemon is to run again at once */
     bool resumed;     /* a connection was resumed: the daemon must run */
     bool closed;      /* a connection has closed: there may be room for one that waits */
 };
@@ -51,6 +56,7 @@ struct server {
     struct mailbox mailbox; /* finished jobs, from the workers */
     struct drain drain;
     struct keys keys; /* none: no key is asked for */
+    struct tls *tls;  /* for the sessions to come; NULL: plain HTTP */
     struct reload reload;
     uv_timer_t sweeper;
     uint32_t sweeps;

@@ -72,7 +72,7 @@ class Server:
     def _read_log(self):
         for line in follow(self.log_file, self.process) if self.log_file else self.process.stderr:
             self.log.append(line)
-            found = re.search(r"listening on http://[^ ]*:(\d+)", line)
+            found = re.search(r"listening on https?://[^ ]*:(\d+)", line)
             if found:
                 self.port = int(found.group(1))
                 self._listening.set()
