@@ -37,21 +37,21 @@ void kserve_alias(const char *name, char *out, size_t size)
         snprintf(out, size, "model");
 }
 
-/* Whether `text` is "ALIAS" or "ALIAS.layerL". */
-static bool read_name(const char *alias, struct route_text text, struct forward *out)
+/* Whether `text` is "NAME" or "NAME.layerL". */
+static bool read_name(const char *name, struct route_text text, struct forward *out)
 {
     static const char infix[] = ".layer";
-    const size_t size = strlen(alias), before = size + sizeof infix - 1;
+    const size_t size = strlen(name), before = size + sizeof infix - 1;
     const char *at = text.at + before;
 
-    if (text.size < size || memcmp(text.at, alias, size) != 0)
+    if (text.size < size || memcmp(text.at, name, size) != 0)
         return false;
     if (text.size == size)
         return true;
     if (text.size <= before || memcmp(text.at + size, infix, sizeof infix - 1) != 0)
         return false;
-    out->has_path_layer = true;
-    return moed_read_u32(&at, &out->path_layer) && at == text.at + text.size;
+    out->has_path_layer = moed_read_u32(&at, &out->path_layer) && at == text.at + text.size;
+    return out->has_path_layer;
 }
 
 int kserve_find(struct request *request, const struct route_match *match, struct moed_error *err)
@@ -60,7 +60,8 @@ int kserve_find(struct request *request, const struct route_match *match, struct
     const struct route_text asked = match->version;
     const struct moed_layer *layer;
 
-    if (!read_name(engine->alias, match->model, &request->forward))
+    if (!read_name(engine->alias, match->model, &request->forward) &&
+        !read_name(engine_name(engine, request->server->options), match->model, &request->forward))
         return moed_fail(err, MOED_E_NOT_FOUND,
                          "no such model: %.*s; POST /v2/repository/index lists them",
                          (int)(match->model.size < 200 ? match->model.size : 200), match->model.at);

@@ -10,7 +10,8 @@ struct route_match;
 
 enum { KSERVE_NAME_MAX = 112 };
 
-/* A model's name with '-' for all but letters, digits, '.', '_' and '-'. */
+/* A model's name with '-' for all but letters, digits, '.', '_' and '-': what it is called here,
+ * though its own name is understood too, where a path can hold it. */
 void kserve_alias(const char *name, char *out, size_t size);
 /* Finds the model and the version of a path and leaves the layer in the request; MOED_E_NOT_FOUND,
  * and MOED_E_NOT_SERVED as engine_layer. */

@@ -309,8 +309,18 @@ class Golden(unittest.TestCase):
         self.assertLess(harness.relative_l2(values["output"], oracle), 0.02)
 
 
-class OneLayer(unittest.TestCase):
-    def test_other_layers_and_one_served(self):
+class Servers(unittest.TestCase):
+    """Each test with a server of its own."""
+
+    def test_the_own_name_is_understood(self):
+        case = harness.case("f32-two-layers")
+        with harness.Server(case.model, "--name", "A model (2)") as server:
+            for name, status in (("A-model--2-", 200), ("A%20model%20(2)", 200), ("A%20model", 404)):
+                answer = server.get(f"/v2/models/{name}.layer1")
+                self.assertEqual(answer.status, status, answer)
+            self.assertEqual(server.get("/v2/models/A%20model%20%282%29").json()["name"], "A-model--2-")
+
+    def test_one_layer_of_two(self):
         case = harness.case("f32-two-layers")
         with harness.Server(case.model, "--layers", "1", "--name", "/é") as server:
             index = server.request("POST", "/v2/repository/index", b"{}").json()
