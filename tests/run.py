@@ -89,6 +89,8 @@ SUITES = [
           tally.by_last_line, needs="build-gcc"),
     Suite("page", [[sys.executable, "tests/page/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
           tally.by_last_line, needs="build-gcc", aside=True),
+    Suite("clients", [[sys.executable, "tests/clients/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
+          tally.by_last_line, needs="build-gcc"),
     Suite("install", [["tests/install/run.sh", str(WORK / "gcc")]], tally.by_last_line, fast=True,
           needs="build-gcc"),
     Suite("readme", [[sys.executable, "tests/lint/readme_test.py", "-v"]], tally.by_unittest),

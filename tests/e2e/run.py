@@ -6,7 +6,8 @@ Prints failures and skips by name and ends with a line "N passed, N failed, N sk
 import argparse
 import os
 import sys
-import unittest
+
+import counting
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -24,16 +25,7 @@ def main():
 
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
     os.environ["MOED_GOLDEN"] = os.path.abspath(arguments.golden)
-    sys.path.insert(0, HERE)
-    suite = unittest.defaultTestLoader.loadTestsFromNames(arguments.tests)
-    result = unittest.TextTestRunner(verbosity=1, stream=sys.stdout).run(suite)
-    for test, reason in result.skipped:
-        print(f"skipped {test.id()}: {reason}")
-    # Sub-tests that fail are counted one by one, beside the test that holds them.
-    bad = {str(test) for test, _ in result.failures + result.errors}
-    passed = max(0, result.testsRun - len(bad) - len(result.skipped))
-    print(f"{passed} passed, {len(bad)} failed, {len(result.skipped)} skipped")
-    return 0 if result.wasSuccessful() else 1
+    return counting.count(arguments.tests)
 
 
 if __name__ == "__main__":

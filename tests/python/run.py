@@ -8,7 +8,6 @@ import argparse
 import os
 import pathlib
 import sys
-import unittest
 
 import environment
 
@@ -16,18 +15,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODULES = ["test_calls", "test_failures", "test_retry", "test_shards", "test_package"]
 PACKAGES = ["numpy==2.3.5", "ml-dtypes==0.5.4", "mypy==1.19.0", "setuptools==80.9.0"]
-
-
-def count(suite):
-    """Runs it and prints the line that tests/tally.py reads; the exit status."""
-    result = unittest.TextTestRunner(verbosity=1, stream=sys.stdout).run(suite)
-    for test, reason in result.skipped:
-        print(f"skipped {test.id()}: {reason}")
-    # Sub-tests that fail are counted one by one, beside the test that holds them.
-    bad = {str(test) for test, _ in result.failures + result.errors}
-    passed = max(0, result.testsRun - len(bad) - len(result.skipped))
-    print(f"{passed} passed, {len(bad)} failed, {len(result.skipped)} skipped")
-    return 0 if result.wasSuccessful() else 1
 
 
 def main():
@@ -40,7 +27,8 @@ def main():
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
     os.environ["MOED_GOLDEN"] = str(ROOT / "tests/golden")
     sys.path += [str(HERE), str(ROOT / "tests/e2e")]
-    return count(unittest.defaultTestLoader.loadTestsFromNames(arguments.tests))
+    import counting  # of the end-to-end tests
+    return counting.count(arguments.tests)
 
 
 if __name__ == "__main__":
