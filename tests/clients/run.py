@@ -11,10 +11,10 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path += [str(ROOT / "tests/python"), str(ROOT / "tests/e2e")]
+sys.path += [str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 
 import counting  # noqa: E402
-import environment  # noqa: E402
+import packages  # noqa: E402
 
 MODULES = ["test_triton", "test_triton_page"]
 PACKAGES = ["tritonclient==2.73.0", "numpy==2.3.5", "ml-dtypes==0.5.4", "python-rapidjson==1.25",
@@ -26,7 +26,10 @@ def main():
     parser.add_argument("--moed", default=ROOT / "build/src/cli/moed")
     parser.add_argument("tests", nargs="*", default=MODULES)
     arguments = parser.parse_args()
-    environment.run_again_in(environment.make("clients", *PACKAGES, client=False))
+    missing = packages.enter("clients", *PACKAGES)
+    if missing:
+        print(f"skip  clients: {missing}\n0 passed, 0 failed, 1 skipped")
+        return 0
 
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
     os.environ["MOED_GOLDEN"] = str(ROOT / "tests/golden")

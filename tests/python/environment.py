@@ -17,9 +17,9 @@ def pip(folder, *arguments):
                     "--disable-pip-version-check", *arguments], check=True)
 
 
-def make(name, *packages, finish=None, client=True):
+def make(name, *packages, finish=None):
     """Path of the environment's python. `packages` with their versions; `finish(folder)` does what
-    remains. The client itself, where it is wanted, is installed each time: it is what changes."""
+    remains. The client itself is installed each time, as it is what changes."""
     folder = ROOT / "build-tests" / name
     stamp = folder / "made-of"
     made_of = hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
@@ -30,17 +30,12 @@ def make(name, *packages, finish=None, client=True):
         if finish is not None:
             finish(folder)
         stamp.write_text(made_of)
-    if client:
-        install_client(folder)
-    return str(folder / "bin/python")
-
-
-def install_client(folder):
     # A copy, as setuptools leaves its own files beside what it builds.
     copy = folder / "client"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(CLIENT, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
     pip(folder, "--no-deps", "--force-reinstall", copy)
+    return str(folder / "bin/python")
 
 
 def run_again_in(python):
