@@ -200,14 +200,18 @@ OP struct peak peak_of_16(const float *x)
     return (struct peak){x[at] < 0.0F ? -x[at] : x[at], _mm512_reduce_max_ps(rest), at};
 }
 
+/* Bytes are summed as unsigned ones, 128 too large each. */
 OP int32_t round_16(const float *x, float by, int without, int8_t *q)
 {
     const __mmask16 kept = (__mmask16) ~(1U << without);
-    const vi rounded =
-        _mm512_maskz_cvtps_epi32(kept, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(by)));
+    const vi rounded = _mm512_maskz_cvtps_epi32(
+        kept, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(by)));
+    const __m128i bytes = _mm512_cvtepi32_epi8(rounded);
+    const __m128i sums =
+        _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8((char)0x80)), _mm_setzero_si128());
 
-    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(rounded));
-    return _mm512_reduce_add_epi32(rounded);
+    _mm_storeu_si128((__m128i *)(void *)q, bytes);
+    return _mm_cvtsi128_si32(sums) + _mm_extract_epi32(sums, 2) - 16 * 128;
 }
 
 #endif

@@ -129,8 +129,9 @@ static bool row_set_init(struct row_set *set, uint64_t rows, uint64_t width)
 static void cpu_workspace_destroy(struct moed_workspace *workspace)
 {
     struct cpu_workspace *ws = (struct cpu_workspace *)workspace;
-    void *all[] = {ws->normed,        ws->logits, ws->latent_in, ws->latent_sum, ws->act,
-                   ws->shared_weight, ws->skip,   ws->shared,    ws->seen};
+    void *all[] = {ws->normed, ws->logits,        ws->latent_in, ws->latent_sum,
+                   ws->act,    ws->shared_weight, ws->skip,      ws->shared,
+                   ws->seen,   ws->act_apart,     ws->n_apart};
 
     for (uint32_t i = 0; ws->scratch && i < ws->base.backend->threads; i++)
         scratch_fini(&ws->scratch[i]);
@@ -159,6 +160,9 @@ static bool workspace_init(struct cpu_workspace *ws, const struct moed_backend *
     ws->latent_in = moed_aligned_alloc(rows * x.latent + 1, sizeof(float));
     ws->latent_sum = moed_aligned_alloc(rows * x.latent + 1, sizeof(float));
     ws->act = moed_aligned_alloc(planned, moed_rows_bytes(MOED_ROWS_F32, (uint32_t)x.width));
+    ws->apart_each = moed_gather_apart_max(1, (uint32_t)x.width);
+    ws->act_apart = moed_calloc(planned, ws->apart_each * sizeof *ws->act_apart);
+    ws->n_apart = moed_calloc(planned, sizeof *ws->n_apart);
     ws->shared_weight = moed_calloc(rows, sizeof(float));
     ws->skip = moed_calloc(rows, 1);
     ws->shared = moed_calloc(rows, 1);
@@ -167,8 +171,9 @@ static bool workspace_init(struct cpu_workspace *ws, const struct moed_backend *
     for (uint32_t i = 0; ok && ws->scratch && i < backend->threads; i++)
         ok = scratch_init(&ws->scratch[i], &x, rows);
     return ok && ws->scratch && ws->normed && ws->logits && ws->latent_in && ws->latent_sum &&
-           ws->act && ws->shared_weight && ws->skip && ws->shared && ws->seen &&
-           row_set_init(&ws->x, rows, x.hidden) && row_set_init(&ws->latent, rows, x.latent) &&
+           ws->act && ws->act_apart && ws->n_apart && ws->shared_weight && ws->skip && ws->shared &&
+           ws->seen && row_set_init(&ws->x, rows, x.hidden) &&
+           row_set_init(&ws->latent, rows, x.latent) &&
            moed_plan_init(&ws->plan, (uint32_t)x.experts, (uint32_t)planned) == 0;
 }
 
@@ -211,6 +216,7 @@ static void run(struct pass *p)
         cpu_plan(p);
         cpu_prepare(p);
         cpu_gate_up(p);
+        cpu_index(p);
         cpu_down(p);
         cpu_finish_rows(p);
     }

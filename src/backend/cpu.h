@@ -59,6 +59,9 @@ struct cpu_workspace {
     float *logits;                 /* [pass, E] */
     float *latent_in, *latent_sum; /* [pass, L] */
     uint8_t *act;                  /* a row a plan's entry, prepared for the down projection */
+    struct moed_apart *act_apart;  /* what a part's rows keep apart, from its first entry's place */
+    uint32_t *n_apart;             /* of the part that begins with this entry */
+    size_t apart_each;             /* places an entry */
     float *shared_weight;          /* [pass] */
     uint8_t *skip, *shared;        /* [pass] */
     uint8_t *seen;                 /* [2E + 1] planned experts of the whole call */
@@ -92,6 +95,7 @@ void cpu_choose(struct pass *p);      /* ids, weights, skip, shared */
 void cpu_plan(struct pass *p);        /* plan */
 void cpu_prepare(struct pass *p);     /* x and latent in the forms that gate and up want */
 void cpu_gate_up(struct pass *p);     /* act */
+void cpu_index(struct pass *p);       /* act_apart */
 void cpu_down(struct pass *p);        /* output */
 void cpu_finish_rows(struct pass *p); /* post norm, residual */
 
@@ -125,9 +129,6 @@ bool cpu_gathered_init(struct gathered *g, uint32_t cols);
 void cpu_gathered_fini(struct gathered *g);
 /* in->rows[0] to [n − 1] as inputs of a matrix: gathered, if it is packed. */
 void cpu_gather(const struct matrix *m, uint32_t n, struct gathered *g, struct inputs *in);
-/* n rows that lie gathered in `data`, as inputs of a matrix. */
-void cpu_gathered_view(const struct matrix *m, uint32_t n, const uint8_t *data, struct gathered *g,
-                       struct inputs *out);
 
 /* A block of BLOCK_COLS columns of an expert's matrix, or those that are left; col is a multiple of
  * BLOCK_COLS. */

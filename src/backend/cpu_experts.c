@@ -236,6 +236,44 @@ void cpu_gate_up(struct pass *p)
 
 /* ---- down ---- */
 
+/* Lists what a part's rows keep apart: once, for all columns of down. */
+static void index_part(struct pass *p, const struct part *t)
+{
+    const struct moed_gather_shape shape = cpu_shape(&t->which.bank->down);
+    struct moed_gather view;
+
+    moed_gather_view(&shape, t->rows, p->ws->act + t->first * act_stride(p->layer),
+                     p->ws->act_apart + t->first * p->ws->apart_each, &view);
+    p->ws->n_apart[t->first] = view.n_apart;
+}
+
+void cpu_index(struct pass *p)
+{
+    const struct moed_plan *plan = &p->ws->plan;
+
+#pragma omp for schedule(dynamic)
+    for (uint32_t i = 0; i < plan->n_active; i++)
+        for_each_part(p, plan->active[i], (struct part){0}, index_part);
+}
+
+/* A part's rows lie gathered where gate_up_block() put them. */
+static void down_inputs(const struct pass *p, const struct part *t, struct inputs *in)
+{
+    const struct matrix *down = &t->which.bank->down;
+    const uint8_t *act = p->ws->act + t->first * act_stride(p->layer);
+    const size_t row_bytes = moed_rows_bytes(rows_kind(down), down->cols);
+
+    in->gathered = (struct moed_gather){
+        .n = t->rows,
+        .blocks = (down->cols + 31) / 32,
+        .data = act,
+        .apart = p->ws->act_apart + t->first * p->ws->apart_each,
+        .n_apart = p->ws->n_apart[t->first],
+    };
+    for (uint32_t i = 0; !down->product && i < t->rows; i++)
+        in->rows[i] = act + i * row_bytes;
+}
+
 /* Adds a part's products of one block of columns, times their weights, to the thread's sums. */
 static void down_block(struct pass *p, const struct part *t, const struct inputs *in, uint32_t col)
 {
@@ -271,7 +309,7 @@ static void down_part(struct pass *p, const struct part *t)
     if (t->col >= b->down.rows)
         return;
     cpu_fetch_block(&first);
-    cpu_gathered_view(&b->down, t->rows, act, &p->ws->scratch[team_rank()].of_up, &in);
+    down_inputs(p, t, &in);
     for (uint32_t i = 0; i < blocks && t->col + i * BLOCK_COLS < b->down.rows; i++) {
         /* The next part's rows lie behind this one's; its weights come with the first product. */
         cpu_fetch(act + t->rows * stride + i * share, share);

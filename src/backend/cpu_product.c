@@ -46,17 +46,6 @@ void cpu_gathered_fini(struct gathered *g)
     free(g->apart);
 }
 
-void cpu_gathered_view(const struct matrix *m, uint32_t n, const uint8_t *data, struct gathered *g,
-                       struct inputs *out)
-{
-    const struct moed_gather_shape shape = cpu_shape(m);
-    const size_t row_bytes = moed_rows_bytes(shape.kind, shape.cols);
-
-    moed_gather_view(&shape, n, data, g->apart, &out->gathered);
-    for (uint32_t i = 0; !m->product && i < n; i++)
-        out->rows[i] = data + i * row_bytes;
-}
-
 void cpu_gather(const struct matrix *m, uint32_t n, struct gathered *g, struct inputs *in)
 {
     const struct moed_gather_shape shape = cpu_shape(m);
