@@ -204,8 +204,8 @@ OP struct peak peak_of_16(const float *x)
 OP int32_t round_16(const float *x, float by, int without, int8_t *q)
 {
     const __mmask16 kept = (__mmask16) ~(1U << without);
-    const vi rounded = _mm512_maskz_cvtps_epi32(
-        kept, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(by)));
+    const vi rounded =
+        _mm512_maskz_cvtps_epi32(kept, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(by)));
     const __m128i bytes = _mm512_cvtepi32_epi8(rounded);
     const __m128i sums =
         _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8((char)0x80)), _mm_setzero_si128());
