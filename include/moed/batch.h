@@ -85,6 +85,13 @@ int moed_batcher_submit(struct moed_batcher *batcher, struct moed_job *job, stru
 /* Whether `rows` more would be refused now, as submit would: for refusing a body before it is
  * read. */
 int moed_batcher_admits(struct moed_batcher *batcher, uint32_t rows, struct moed_error *err);
+/* The batch that has been computed for longest, for a watchdog. False: nothing is being computed.
+ * Never blocks; any thread. */
+struct moed_worker_at_work {
+    uint32_t worker, layer;
+    uint64_t since_ns; /* of moed_now_ns() */
+};
+bool moed_batcher_oldest(const struct moed_batcher *batcher, struct moed_worker_at_work *out);
 /* Answers all that waits with `status` (drain's end). A request of which a part is being computed
  * is answered so when that part is done. */
 void moed_batcher_abort(struct moed_batcher *batcher, int status, const char *message);

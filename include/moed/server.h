@@ -13,7 +13,8 @@ struct moed_server_options {
     const char *experts;                 /* of each layer; NULL: all */
     const char *arch_file;               /* one more architecture, or NULL */
     const char *name;                    /* NULL: the model's */
-    const char *listen[MOED_MAX_LISTEN]; /* "HOST:PORT", "[::1]:8080" or "unix:PATH" */
+    const char *listen[MOED_MAX_LISTEN]; /* "HOST:PORT", "[::1]:8080", "unix:PATH", or "fd:3": a
+                                            socket that listens already */
     uint32_t n_listen;
     const char *backend, *isa;
     uint32_t threads, workers;
@@ -29,6 +30,9 @@ struct moed_server_options {
     bool metrics_open;              /* /metrics without a key */
     const char *tls_cert, *tls_key; /* both or neither; NULL: plain HTTP */
     const char *tls_client_ca;      /* NULL: clients need no certificate */
+    uint32_t watchdog_ms;           /* a batch that takes longer fails /livez; 0: however long */
+    const char *notify_socket;      /* systemd's NOTIFY_SOCKET, or NULL */
+    uint64_t notify_watchdog_us;    /* and its WATCHDOG_USEC; 0: it does not watch */
     bool metrics_per_expert;
     const char *log_file;             /* where the log goes: opened again at SIGHUP; or NULL */
     enum moed_log_level log_requests; /* of the line of a request that went well */

@@ -238,6 +238,24 @@ int moed_batcher_admits(struct moed_batcher *batcher, uint32_t rows, struct moed
     return rc;
 }
 
+bool moed_batcher_oldest(const struct moed_batcher *batcher, struct moed_worker_at_work *out)
+{
+    out->since_ns = 0;
+    for (uint32_t i = 0; i < batcher->n_workers; i++) {
+        const struct moed_worker *worker = &batcher->workers[i];
+        const uint64_t since = atomic_load_explicit(&worker->since_ns, memory_order_acquire);
+
+        if (since == 0 || (out->since_ns != 0 && since >= out->since_ns))
+            continue;
+        *out = (struct moed_worker_at_work){
+            .worker = i,
+            .layer = atomic_load_explicit(&worker->busy_layer, memory_order_relaxed),
+            .since_ns = since,
+        };
+    }
+    return out->since_ns != 0;
+}
+
 void moed_batcher_abort(struct moed_batcher *batcher, int status, const char *message)
 {
     struct moed_job *over;

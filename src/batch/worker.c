@@ -173,6 +173,18 @@ static void compute(struct moed_worker *worker)
     settle(worker, end - forward, rc == 0 ? NULL : &err);
 }
 
+/* Computes what was taken, where a watchdog can see how long that takes. */
+static void work(struct moed_worker *worker)
+{
+    const struct moed_model *model = worker->batcher->model;
+
+    atomic_store_explicit(&worker->busy_layer, model->layers[worker->batch.place].index,
+                          memory_order_relaxed);
+    atomic_store_explicit(&worker->since_ns, moed_now_ns(), memory_order_release);
+    compute(worker);
+    atomic_store_explicit(&worker->since_ns, 0, memory_order_relaxed);
+}
+
 static void *run(void *argument)
 {
     struct moed_worker *worker = argument;
@@ -181,7 +193,7 @@ static void *run(void *argument)
         report_state(worker, MOED_WORKER_READY);
         while (take(worker))
             if (worker->batch.n_parts > 0)
-                compute(worker);
+                work(worker);
     } else {
         report_state(worker, MOED_WORKER_FAILED);
     }

@@ -18,6 +18,8 @@ struct moed_worker {
     struct moed_workspace *workspace;
     struct moed_rows rows;
     struct moed_batch batch;
+    _Atomic uint64_t since_ns;   /* 0: it waits for work; else when it took its batch: */
+    _Atomic uint32_t busy_layer; /* of that block */
 };
 
 /* Starts the thread; moed_worker_wait() tells how its start went. */

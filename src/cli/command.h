@@ -6,8 +6,9 @@
 
 struct invocation {
     const struct option_set *options;
-    const char *operand; /* NULL only where the command's operand may be left out */
-    void *arguments;     /* the command's own struct, filled in */
+    const char *operand;            /* NULL only where the command's operand may be left out */
+    void *arguments;                /* the command's own struct, filled in */
+    char *(*get)(const char *name); /* reads a variable that is no option: getenv, or a test's */
 };
 
 struct command {

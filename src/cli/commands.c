@@ -72,7 +72,7 @@ static int parse_and_run(const struct command *command, struct option_set *set,
                          struct option_words *words, char *(*get)(const char *name))
 {
     struct moed_error err = {0};
-    struct invocation invocation = {set, NULL, set->arguments};
+    struct invocation invocation = {set, NULL, set->arguments, get};
     int status = options_read_variables(set, get, &err);
 
     if (status == 0)

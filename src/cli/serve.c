@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "systemd.h"
 
 struct serve_arguments {
     struct moed_server_options server;
@@ -19,7 +20,8 @@ struct serve_arguments {
 
 static const struct option options[] = {
     {"listen", OPTION_TEXTS, AT(listen), "HOST:PORT",
-     .help = "where to listen, or unix:PATH; may be repeated"},
+     .help = "where to listen, unix:PATH, or fd:N or fd:NAME of systemd; may be repeated",
+     .unset = "127.0.0.1:8080"},
     {"layers", OPTION_TEXT, SERVER(layers), "0-23,40", .help = "the blocks to serve",
      .unset = "all"},
     {"experts", OPTION_TEXT, SERVER(experts), "0-63", .help = "the experts of each layer to serve",
@@ -79,6 +81,8 @@ static const struct option options[] = {
      .unset = "none", .secret = true},
     {"tls-client-ca", OPTION_TEXT, SERVER(tls_client_ca), "FILE",
      .help = "PEM: clients need a certificate of one of these authorities", .unset = "none"},
+    {"watchdog-ms", OPTION_NUMBER, SERVER(watchdog_ms), "N",
+     .help = "a batch that takes longer fails /livez; 0: never"},
     {"log-format", OPTION_CHOICE, AT(log_format), "text|json", .help = "form of the log on stderr"},
     {"log-level", OPTION_CHOICE, AT(log_level), "debug|info|warn|error|off",
      .help = "least level that is logged"},
@@ -97,8 +101,6 @@ static void set_defaults(void *arguments)
     struct serve_arguments *serve = arguments;
 
     moed_server_options_init(&serve->server);
-    for (uint32_t i = 0; i < serve->server.n_listen; i++)
-        serve->listen.at[serve->listen.n++] = serve->server.listen[i];
     serve->load = serve->server.map;
     serve->activations = serve->server.f32_rows;
     serve->log_level = MOED_LOG_INFO;
@@ -106,31 +108,60 @@ static void set_defaults(void *arguments)
     serve->log_requests = serve->server.log_requests;
 }
 
-static int run(const struct invocation *invocation, struct moed_error *err)
+/* Where to listen, and whom to tell: what systemd says counts where no flag says otherwise. */
+static int ask_systemd(struct serve_arguments *serve, char *(*get)(const char *name),
+                       struct moed_error *err)
 {
-    struct serve_arguments *serve = invocation->arguments;
+    struct moed_server_options *server = &serve->server;
+    struct option_texts *listen = &serve->listen;
+    struct systemd systemd;
+    int status = systemd_read(&systemd, get, (uint32_t)getpid(), err);
+
+    if (status == 0)
+        status = systemd_resolve(&systemd, listen, err);
+    if (status != 0)
+        return status;
+    if (listen->n > MOED_MAX_LISTEN)
+        return moed_fail(err, MOED_E_USAGE, "--listen: %u sockets, the limit is %d", listen->n,
+                         MOED_MAX_LISTEN);
+    server->notify_socket = systemd.notify_socket;
+    server->notify_watchdog_us = systemd.watchdog_us;
+    server->n_listen = listen->n > 0 ? listen->n : server->n_listen; /* one, by default */
+    for (uint32_t i = 0; i < listen->n; i++)
+        server->listen[i] = listen->at[i];
+    return 0;
+}
+
+static int configure_log(struct serve_arguments *serve, struct moed_error *err)
+{
     struct moed_server_options *server = &serve->server;
 
-    if (serve->listen.n > MOED_MAX_LISTEN)
-        return moed_fail(err, MOED_E_USAGE, "--listen: given %u times, the limit is %d",
-                         serve->listen.n, MOED_MAX_LISTEN);
-    if (serve->print_config) {
-        options_print(invocation->options, stdout);
-        return 0;
-    }
-    server->n_listen = serve->listen.n;
-    for (uint32_t i = 0; i < serve->listen.n; i++)
-        server->listen[i] = serve->listen.at[i];
-    server->model_path = invocation->operand;
-    server->map = serve->load == 1;
-    server->f32_rows = serve->activations == 1;
     server->progress =
         serve->log_format == MOED_LOG_TEXT && !server->log_file && isatty(STDERR_FILENO);
     server->log_requests = (enum moed_log_level)serve->log_requests;
     moed_log_configure((enum moed_log_level)serve->log_level,
                        (enum moed_log_format)serve->log_format);
-    if (server->log_file && moed_log_open(server->log_file, err) != 0)
-        return err->code;
+    return server->log_file ? moed_log_open(server->log_file, err) : 0;
+}
+
+static int run(const struct invocation *invocation, struct moed_error *err)
+{
+    struct serve_arguments *serve = invocation->arguments;
+    struct moed_server_options *server = &serve->server;
+    int status;
+
+    if (serve->print_config) {
+        options_print(invocation->options, stdout);
+        return 0;
+    }
+    status = ask_systemd(serve, invocation->get, err);
+    if (status == 0)
+        status = configure_log(serve, err);
+    if (status != 0)
+        return status;
+    server->model_path = invocation->operand;
+    server->map = serve->load == 1;
+    server->f32_rows = serve->activations == 1;
     return moed_server_run(server, err);
 }
 

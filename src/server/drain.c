@@ -15,7 +15,10 @@
 
 #include <signal.h>
 
-enum { FLUSH_MS = 500 }; /* for the last answers to leave, when in a hurry */
+enum {
+    FLUSH_MS = 500,  /* for the last answers to leave, when in a hurry */
+    LEAVE_MS = 10000 /* for the process to go, which may free a lot of memory */
+};
 
 static void on_patience_end(uv_timer_t *timer);
 static void on_delay_end(uv_timer_t *timer);
@@ -77,18 +80,31 @@ static void on_delay_end(uv_timer_t *timer)
     stop_accepting(timer->data);
 }
 
+/* The service manager should let us take as long as the settings allow. */
+static void tell_manager(const struct server *server)
+{
+    const struct moed_server_options *options = server->options;
+    const uint64_t ms = (uint64_t)options->drain_delay_ms + options->drain_timeout_ms + LEAVE_MS;
+
+    notify_send(&server->notify,
+                "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\nSTATUS=draining: %u requests in flight",
+                (unsigned long long)ms * 1000, server->n_requests);
+}
+
 static void on_signal(uv_signal_t *watcher, int number)
 {
     struct server *server = watcher->data;
 
     if (server->phase == SERVER_LOADING) {
         moed_log(MOED_LOG_INFO, "signal %d while loading: stopping", number);
+        tell_manager(server);
         server_stop(server, 0, "");
     } else if (server->phase == SERVER_READY) {
         moed_log(MOED_LOG_INFO, "signal %d: draining, %u requests in flight", number,
                  server->n_requests);
         server->phase = SERVER_DRAINING;
         observe_ready(&server->observe, false);
+        tell_manager(server);
         uv_timer_start(&server->drain.timer, on_delay_end, server->options->drain_delay_ms, 0);
     } else {
         moed_log(MOED_LOG_INFO, "signal %d again: stopping now", number);

@@ -13,25 +13,40 @@ static void say(struct request *request, const char *text)
 
 void health_live(struct request *request)
 {
-    say(request, "{\"status\":\"alive\",\"live\":true}");
+    struct moed_error err;
+
+    if (watchdog_check(request->server, &err) != 0)
+        request_fail(request, &err);
+    else
+        say(request, "{\"status\":\"alive\",\"live\":true}");
+}
+
+/* 0, or why no work should be sent here. */
+static int check_ready(const struct server *server, struct moed_error *err)
+{
+    uint64_t done, total;
+
+    switch (server->phase) {
+    case SERVER_LOADING:
+        load_progress(server, &done, &total);
+        return moed_fail(err, MOED_E_LOADING, "the model is loading: %.2f of %.2f GB",
+                         (double)done * 1e-9, (double)total * 1e-9);
+    case SERVER_READY:
+        return watchdog_check(server, err);
+    case SERVER_DRAINING:
+    case SERVER_CLOSING:
+        break;
+    }
+    return moed_fail(err, MOED_E_DRAINING, "the server is draining, %u requests are in flight",
+                     server->n_requests);
 }
 
 void health_ready(struct request *request)
 {
-    const struct server *server = request->server;
     struct moed_error err;
-    uint64_t done, total;
 
-    if (server->phase == SERVER_READY) {
-        say(request, "{\"status\":\"ready\",\"ready\":true}");
-        return;
-    }
-    load_progress(server, &done, &total);
-    if (server->phase >= SERVER_DRAINING)
-        moed_fail(&err, MOED_E_DRAINING, "the server is draining, %u requests are in flight",
-                  server->n_requests);
+    if (check_ready(request->server, &err) != 0)
+        request_fail(request, &err);
     else
-        moed_fail(&err, MOED_E_LOADING, "the model is loading: %.2f of %.2f GB",
-                  (double)done * 1e-9, (double)total * 1e-9);
-    request_fail(request, &err);
+        say(request, "{\"status\":\"ready\",\"ready\":true}");
 }

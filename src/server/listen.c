@@ -1,8 +1,10 @@
-/* listen.c: binds the sockets of --listen. The server binds them itself, rather than leaving it to
- * libmicrohttpd, so that a taken port is known before a large model has been read. */
+/* listen.c: the sockets of --listen. The server binds them itself, rather than leaving it to
+ * libmicrohttpd, so that a taken port is known before a large model has been read; or it takes over
+ * what somebody else has bound. */
 #include "listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -24,7 +26,7 @@ static int split_address(const char *spec, char host[HOST_MAX], char port[PORT_M
 
     if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) >= PORT_MAX)
         return moed_fail(err, MOED_E_USAGE,
-                         "--listen: found \"%s\", expected HOST:PORT, [v6]:PORT or unix:PATH",
+                         "--listen: found \"%s\", expected HOST:PORT, [v6]:PORT, unix:PATH or fd:N",
                          spec);
     length = (size_t)(colon - spec);
     if (spec[0] == '[' && length >= 2 && colon[-1] == ']') {
@@ -139,12 +141,65 @@ static int open_unix(const char *path, struct listener *out, struct moed_error *
     return 0;
 }
 
+static int socket_option(int fd, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+/* The address of a unix socket that was handed over, whose file is its maker's to remove. */
+static void name_unix(struct listener *listener)
+{
+    struct sockaddr_un address = {0};
+    socklen_t size = sizeof address;
+
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0)
+        return;
+    if (address.sun_path[0] == '\0')
+        address.sun_path[0] = '@'; /* a name that is no path: unix(7) */
+    snprintf(listener->address, sizeof listener->address, "unix:%.*s", (int)sizeof address.sun_path,
+             address.sun_path);
+}
+
+static int open_inherited(const char *spec, struct listener *out, struct moed_error *err)
+{
+    const int on = 1;
+    const char *end = spec + strlen("fd:");
+    uint32_t number;
+    int fd, domain;
+
+    if (!moed_read_u32(&end, &number) || *end != '\0' || number > INT32_MAX)
+        return moed_fail(err, MOED_E_USAGE, "--listen: found \"%s\", expected fd: and a number",
+                         spec);
+    fd = (int)number;
+    domain = socket_option(fd, SO_DOMAIN);
+    if (socket_option(fd, SO_TYPE) != SOCK_STREAM || socket_option(fd, SO_ACCEPTCONN) != 1 ||
+        (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX))
+        return moed_fail(err, MOED_E_USAGE,
+                         "--listen: %s is no stream socket that listens (TCP or unix)", spec);
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        return moed_fail(err, MOED_E_IO, "--listen: %s: %s", spec, strerror(errno));
+    out->fd = fd;
+    if (domain == AF_UNIX) {
+        name_unix(out);
+        return 0;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    name_tcp(out);
+    return 0;
+}
+
 int listener_open(const char *spec, struct listener *out, struct moed_error *err)
 {
     memset(out, 0, sizeof *out);
     out->fd = -1;
     if (strncmp(spec, "unix:", 5) == 0)
         return open_unix(spec + 5, out, err);
+    if (strncmp(spec, "fd:", 3) == 0)
+        return open_inherited(spec, out, err);
     return open_tcp(spec, out, err);
 }
 

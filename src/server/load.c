@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_MS = 100 };
+enum { TICK_MS = 100, TELL_NS = 1000000000, PATIENCE_US = 60000000 };
 
 enum load_state { LOAD_READING, LOAD_STARTING, LOAD_ABANDONED };
 
@@ -76,6 +76,20 @@ void load_progress(const struct server *server, uint64_t *done, uint64_t *total)
     *total = loader != NULL ? atomic_load_explicit(&loader->total, memory_order_relaxed) : 0;
 }
 
+/* While bytes arrive the service manager should not give up on the start, however long it takes. */
+static void tell_manager(struct server *server, uint64_t done, uint64_t total)
+{
+    struct load *load = &server->load;
+    const uint64_t now = moed_now_ns();
+
+    if (now - load->told_ns < TELL_NS || done == load->told)
+        return;
+    load->told_ns = now;
+    load->told = done;
+    notify_send(&server->notify, "EXTEND_TIMEOUT_USEC=%d\nSTATUS=loading: %.2f of %.2f GB",
+                PATIENCE_US, (double)done * 1e-9, (double)total * 1e-9);
+}
+
 static void on_tick(uv_timer_t *ticker)
 {
     struct server *server = ticker->data;
@@ -83,6 +97,7 @@ static void on_tick(uv_timer_t *ticker)
 
     load_progress(server, &done, &total);
     progress_show(&server->load.progress, done, total);
+    tell_manager(server, done, total);
 }
 
 /* The thread has ended: its engine becomes the server's. */
@@ -120,6 +135,8 @@ static void on_finished(uv_async_t *finished)
                  moed_backend_bytes(server->engine.backend));
     server->phase = SERVER_READY;
     observe_ready(&server->observe, true);
+    notify_send(&server->notify, "READY=1\nSTATUS=serving %u layers",
+                server->engine.model->n_layers);
     moed_log(MOED_LOG_INFO, "ready: %u layers, backend %s, isa %s, %u threads",
              server->engine.model->n_layers, moed_backend_name(server->engine.backend),
              moed_backend_isa(server->engine.backend),

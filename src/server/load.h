@@ -15,6 +15,7 @@ struct load {
     uv_async_t finished;
     uv_timer_t ticker;
     struct progress progress;
+    uint64_t told_ns, told; /* when the service manager heard of it last, and of how many bytes */
 };
 
 /* Starts loading; when it ends, the phase becomes READY or the server stops with the error. */

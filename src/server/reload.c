@@ -48,20 +48,29 @@ static void reload_tls(struct server *server)
 static void on_hangup(uv_signal_t *watcher, int number)
 {
     struct server *server = watcher->data;
+    const bool ready = server->phase == SERVER_READY;
 
     (void)number;
+    if (ready) /* systemd knows no reload before the start is over or after the stop has begun */
+        notify_send(&server->notify, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                    (unsigned long long)moed_now_ns() / 1000);
     if (server->options->log_file != NULL)
         reopen_log(server->options->log_file);
     if (server->options->api_key_file != NULL)
         reload_keys(server);
     if (server->tls != NULL)
         reload_tls(server);
+    if (ready)
+        notify_send(&server->notify, "READY=1");
 }
 
+/* A service manager may send it whether there is anything to read again or not. */
 static bool is_wanted(const struct server *server)
 {
-    return server->options->log_file != NULL || server->options->api_key_file != NULL ||
-           server->tls != NULL;
+    const struct moed_server_options *options = server->options;
+
+    return options->log_file != NULL || options->api_key_file != NULL || server->tls != NULL ||
+           options->notify_socket != NULL;
 }
 
 int reload_init(struct server *server)

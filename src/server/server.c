@@ -25,6 +25,7 @@ void moed_server_options_init(struct moed_server_options *options)
         .body_timeout_ms = 30000,
         .drain_timeout_ms = 30000,
         .log_requests = MOED_LOG_DEBUG,
+        .watchdog_ms = 120000,
     };
 }
 
@@ -67,6 +68,9 @@ static int open_port(struct server *server, const char *spec, uint32_t max_conne
 
     if (rc != 0)
         return rc;
+    for (uint32_t i = 0; i < server->n_ports; i++)
+        if (server->ports[i].listener.fd == port->listener.fd)
+            return moed_fail(err, MOED_E_USAGE, "--listen: %s is there twice", spec);
     server->n_ports++;
     port->server = server;
     port->tls = server->tls != NULL && listener_use_tls(&port->listener);
@@ -107,10 +111,28 @@ static int read_secrets(struct server *server, struct moed_error *err)
     return rc;
 }
 
+/* What the loop itself waits for, beside connections. 0 or a libuv error. */
+static int start_handles(struct server *server)
+{
+    int rc = mailbox_init(&server->mailbox, &server->loop);
+
+    if (rc == 0)
+        rc = drain_init(server);
+    if (rc == 0)
+        rc = reload_init(server);
+    if (rc == 0)
+        rc = sweep_start(server);
+    if (rc == 0)
+        rc = watchdog_start(server);
+    return rc;
+}
+
 static int set_up(struct server *server, struct moed_error *err)
 {
-    int rc;
+    int rc = notify_init(&server->notify, server->options->notify_socket, err);
 
+    if (rc != 0)
+        return rc;
     signal(SIGPIPE, SIG_IGN); /* a client that left is found by write's result */
     raise_file_limit(server->options->max_connections);
     server->metrics = moed_metrics_create();
@@ -122,13 +144,7 @@ static int set_up(struct server *server, struct moed_error *err)
     rc = read_secrets(server, err);
     if (rc != 0)
         return rc;
-    rc = mailbox_init(&server->mailbox, &server->loop);
-    if (rc == 0)
-        rc = drain_init(server);
-    if (rc == 0)
-        rc = reload_init(server);
-    if (rc == 0)
-        rc = sweep_start(server);
+    rc = start_handles(server);
     if (rc != 0)
         return moed_fail(err, MOED_E_IO, "starting the event loop: %s", uv_strerror(rc));
     rc = open_ports(server, err);
@@ -157,6 +173,7 @@ static void tear_down(struct server *server)
     observe_fini(&server->observe);
     keys_fini(&server->keys);
     tls_release(server->tls);
+    notify_fini(&server->notify);
     if (server->metrics != NULL)
         moed_metrics_destroy(server->metrics);
     free(server);
@@ -182,6 +199,8 @@ int moed_server_run(const struct moed_server_options *options, struct moed_error
         else
             moed_log(MOED_LOG_INFO, "stopped");
     }
+    if (rc != 0)
+        notify_send(&server->notify, "STATUS=failed: %s", err->message);
     tear_down(server);
     return rc;
 }

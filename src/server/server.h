@@ -11,9 +11,11 @@
 #include "listen.h"
 #include "load.h"
 #include "mailbox.h"
+#include "notify.h"
 #include "observe.h"
 #include "reload.h"
 #include "tls.h"
+#include "watchdog.h"
 
 #include <microhttpd.h>
 #include <moed/server.h>
@@ -58,6 +60,8 @@ struct server {
     struct keys keys; /* none: no key is asked for */
     struct tls *tls;  /* for the sessions to come; NULL: plain HTTP */
     struct reload reload;
+    struct notify notify;
+    struct watchdog watchdog;
     uv_timer_t sweeper;
     uint32_t sweeps;
     struct client *clients; /* every open connection, with its request */

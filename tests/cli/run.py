@@ -108,7 +108,8 @@ class Serve(Case):
                     "max-queue-requests": "512", "max-connections": "1024",
                     "max-request-rows": "8192", "max-body-bytes": "256MiB",
                     "body-timeout-ms": "30000", "default-deadline-ms": "none",
-                    "drain-delay-ms": "0", "drain-timeout-ms": "30000", "log-format": "text",
+                    "drain-delay-ms": "0", "drain-timeout-ms": "30000",
+                    "watchdog-ms": "120000", "log-format": "text",
                     "log-level": "info", "log-file": "stderr", "log-requests": "debug",
                     "metrics-per-expert": "no"}
         self.assertEqual({name: found[name] for name in expected}, expected)

@@ -53,16 +53,18 @@ class Answer:
 
 class Server:
     """A moed process that listens on a free port; use as a context manager. `log_file` is where
-    the flags lead its log, if not to stderr."""
+    the flags lead its log, if not to stderr; `prefix` is a command that runs it; what else there is
+    goes to Popen."""
 
-    def __init__(self, model, *flags, wait=True, log_file=None):
+    def __init__(self, model, *flags, wait=True, log_file=None, prefix=(),
+                 listen=("--listen", "127.0.0.1:0"), **popen):
         self.log = []
         self.log_file = log_file
         self.port = None
         self._listening = threading.Event()
         self.process = subprocess.Popen(
-            [BIN, "serve", model, "--listen", "127.0.0.1:0", *flags],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
+            [*prefix, BIN, "serve", model, *listen, *flags],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", **popen)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         if not self._listening.wait(PATIENCE) or (wait and not self.wait_ready()):
