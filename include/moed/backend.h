@@ -9,7 +9,8 @@
 struct moed_backend_options {
     const char *name;  /* "auto", "cpu", "reference"; NULL: auto */
     const char *isa;   /* NULL: the best that this CPU has */
-    uint32_t threads;  /* a workspace's team; 0: physical cores */
+    uint32_t threads;  /* a workspace's team; 0: its share of the physical cores, */
+    uint32_t teams;    /* where so many workspaces compute at the same time; 0: one */
     bool f32_rows;     /* --activations f32: rows are never rounded, whatever that costs */
     bool map;          /* leave weights in the file's mapping instead of private memory */
     bool mlock;        /* refuse to start rather than be paged out */

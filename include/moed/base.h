@@ -56,6 +56,19 @@ void *moed_calloc(uint64_t count, uint64_t size);
 /* Zeroed memory aligned to 64 bytes, count × size; NULL if it wraps or there is none. free(). */
 void *moed_aligned_alloc(uint64_t count, uint64_t size);
 
+/* ---- processors: what the calling thread may run on, by its affinity ---- */
+/* Hardware threads of one core count once; no more than the cgroup's quota of time; at least 1. */
+uint32_t moed_physical_cores(void);
+/* NUMA nodes that have some of its processors; 1 where nodes are not told apart. */
+uint32_t moed_numa_nodes(void);
+/* Keeps the calling thread, and those that it starts, to the `index`th of these nodes. False where
+ * that has fewer than `cores` cores, or it is forbidden: the thread runs where it did. */
+bool moed_run_on_node(uint32_t index, uint32_t cores);
+/* Spreads what the calling thread, and those that it starts, touch first, over these nodes, page by
+ * page; or puts it on the toucher's own node again. False where there is one node, or the kernel
+ * does not let us (containers). */
+bool moed_spread_memory(bool spread);
+
 /* ---- clocks ---- */
 uint64_t moed_now_ns(void);  /* monotonic, for durations and deadlines */
 uint64_t moed_wall_ms(void); /* since 1970, for logs only */

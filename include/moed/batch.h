@@ -53,6 +53,7 @@ struct moed_batcher_options {    /* 0: the default */
     uint32_t max_batch_delay_us; /* 0: an idle worker starts at once with what waits */
     uint32_t max_queue_rows;     /* 16384: waiting, over all layers */
     uint32_t max_queue_requests; /* 512: likewise */
+    bool pin;                    /* each worker keeps to the cores of one NUMA node, in turn */
     bool per_expert_metrics;     /* moed_expert_rows_total{layer,expert}: E cells a layer */
 };
 

@@ -20,6 +20,7 @@ struct moed_server_options {
     uint32_t threads, workers;
     bool f32_rows; /* --activations f32 */
     bool map, mlock, hugepages;
+    bool numa; /* workers keep to a node each, the weights are spread over them */
     uint32_t max_batch_rows, max_batch_delay_us;
     uint32_t max_queue_rows, max_queue_requests, max_connections;
     uint32_t max_request_rows;

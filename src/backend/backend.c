@@ -1,6 +1,5 @@
 /* backend: chooses an implementation by name and stands before it: checks what every backend may
  * rely on. */
-#include "cores.h"
 #include "vtable.h"
 
 #include <stdio.h>
@@ -22,6 +21,13 @@ static const struct moed_backend_ops *find(const char *name)
     return NULL;
 }
 
+static uint32_t share_of_cores(uint32_t teams)
+{
+    const uint32_t cores = moed_physical_cores();
+
+    return teams <= 1 ? cores : teams >= cores ? 1 : cores / teams;
+}
+
 int moed_backend_open(const struct moed_model *model, const struct moed_backend_options *options,
                       struct moed_backend **out, struct moed_error *err)
 {
@@ -38,7 +44,7 @@ int moed_backend_open(const struct moed_model *model, const struct moed_backend_
             err, MOED_E_USAGE, "weights in the file's mapping cannot be %s: leave out mmap or %s",
             options->mlock ? "locked" : "in huge pages", options->mlock ? "mlock" : "hugepages");
     if (complete.threads == 0)
-        complete.threads = moed_physical_cores();
+        complete.threads = share_of_cores(complete.teams);
     if (complete.max_rows == 0)
         complete.max_rows = 4096;
     status = ops->open(model, &complete, out, err);

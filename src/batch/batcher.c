@@ -29,7 +29,7 @@ static int fill_options(struct moed_batcher *batcher, const struct moed_batcher_
     if (o->max_batch_rows == 0)
         o->max_batch_rows = backend_rows < DEFAULT_BATCH_ROWS ? backend_rows : DEFAULT_BATCH_ROWS;
     if (o->workers == 0)
-        o->workers = moed_worker_default_count();
+        o->workers = moed_numa_nodes();
     o->max_queue_rows = or_default(o->max_queue_rows, DEFAULT_QUEUE_ROWS);
     o->max_queue_requests = or_default(o->max_queue_requests, DEFAULT_QUEUE_REQUESTS);
     return 0;

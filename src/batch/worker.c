@@ -1,13 +1,29 @@
 /* worker: the life of a computing thread: start, take, compute, settle, until the batcher stops. */
 #include "batcher.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* Each worker has a NUMA node, in turn, unless its team is too large for one. */
+static void choose_cores(const struct moed_worker *worker)
+{
+    const uint32_t nodes = moed_numa_nodes(), node = worker->index % nodes;
+    const uint32_t team = moed_backend_threads(worker->batcher->backend);
+
+    if (nodes == 1)
+        return;
+    if (moed_run_on_node(node, team))
+        moed_log(MOED_LOG_INFO, "worker %" PRIu32 " keeps to NUMA node %" PRIu32 " of %" PRIu32,
+                 worker->index, node, nodes);
+    else
+        moed_log(MOED_LOG_WARN,
+                 "worker %" PRIu32 " is not kept to NUMA node %" PRIu32
+                 ": that has fewer than its %" PRIu32 " threads take, or it is forbidden",
+                 worker->index, node, team);
+}
 
 /* Everything that a warm batch needs, made on the thread that will use it: memory lands on its
  * NUMA node and the workspace's team belongs to it. */
@@ -17,6 +33,8 @@ static int set_up(struct moed_worker *worker, struct moed_error *err)
     const uint32_t rows = batcher->options.max_batch_rows;
     const uint32_t requests = batcher->options.max_queue_requests;
 
+    if (batcher->options.pin)
+        choose_cores(worker); /* before it has memory or a team */
     worker->batch.parts =
         moed_calloc(rows < requests ? rows : requests, sizeof *worker->batch.parts);
     if (worker->batch.parts == NULL || moed_rows_init(&worker->rows, batcher->model, rows) != 0)
@@ -235,19 +253,4 @@ int moed_worker_wait(struct moed_worker *worker, struct moed_error *err)
 void moed_worker_join(struct moed_worker *worker)
 {
     pthread_join(worker->thread, NULL);
-}
-
-uint32_t moed_worker_default_count(void)
-{
-    DIR *nodes = opendir("/sys/devices/system/node");
-    const struct dirent *entry;
-    uint32_t count = 0;
-
-    if (nodes == NULL)
-        return 1;
-    while ((entry = readdir(nodes)) != NULL)
-        if (strncmp(entry->d_name, "node", 4) == 0 && isdigit((unsigned char)entry->d_name[4]))
-            count++;
-    closedir(nodes);
-    return count > 0 ? count : 1;
 }

@@ -29,7 +29,4 @@ int moed_worker_wait(struct moed_worker *worker, struct moed_error *err);
 /* Joins the thread; the batcher is stopping already. */
 void moed_worker_join(struct moed_worker *worker);
 
-/* Workers that suit this machine: one a NUMA node. */
-uint32_t moed_worker_default_count(void);
-
 #endif

@@ -11,6 +11,7 @@ struct serve_arguments {
     struct option_texts listen;
     uint32_t load;        /* 0 resident, 1 mmap */
     uint32_t activations; /* 0 int8, 1 f32 */
+    uint32_t numa;        /* 0 auto, 1 off */
     uint32_t log_level, log_format, log_requests;
     bool print_config;
 };
@@ -37,7 +38,7 @@ static const struct option options[] = {
     {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
      .help = "form of the rows: f32 is exact, and slower"},
     {"threads", OPTION_NUMBER, SERVER(threads), "N", .help = "threads of a worker",
-     .unset = "physical cores"},
+     .unset = "its share of the physical cores"},
     {"workers", OPTION_NUMBER, SERVER(workers), "N", .help = "batches computed at the same time",
      .unset = "one a NUMA node"},
     {"load", OPTION_CHOICE, AT(load), "resident|mmap",
@@ -46,6 +47,8 @@ static const struct option options[] = {
      .help = "lock the weights in memory, or refuse to start"},
     {"hugepages", OPTION_SWITCH, SERVER(hugepages), NULL,
      .help = "weights in reserved huge pages, or not at all"},
+    {"numa", OPTION_CHOICE, AT(numa), "auto|off",
+     .help = "auto: workers keep to a node each, weights are spread over nodes"},
     {"max-batch-rows", OPTION_NUMBER, SERVER(max_batch_rows), "N",
      .help = "rows computed together at most", .min = 1},
     {"max-batch-delay-us", OPTION_NUMBER, SERVER(max_batch_delay_us), "N",
@@ -162,6 +165,7 @@ static int run(const struct invocation *invocation, struct moed_error *err)
     server->model_path = invocation->operand;
     server->map = serve->load == 1;
     server->f32_rows = serve->activations == 1;
+    server->numa = serve->numa == 0;
     return moed_server_run(server, err);
 }
 

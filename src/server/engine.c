@@ -8,6 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static uint32_t worker_count(const struct moed_server_options *options)
+{
+    if (options->workers > 0)
+        return options->workers;
+    return options->numa ? moed_numa_nodes() : 1;
+}
+
+/* Workers on several nodes read the same weights: spread over the nodes, none is far from all. */
+static int open_backend(const struct moed_server_options *options,
+                        const struct moed_backend_options *backend, struct engine *out,
+                        struct moed_error *err)
+{
+    const bool several = options->numa && moed_numa_nodes() > 1;
+    int rc;
+
+    if (several && !moed_spread_memory(true))
+        moed_log(MOED_LOG_WARN, "the kernel does not let us spread the weights over NUMA nodes");
+    rc = moed_backend_open(out->model, backend, &out->backend, err);
+    if (several)
+        moed_spread_memory(false);
+    return rc;
+}
+
 int engine_load(const struct moed_server_options *options, const struct engine_progress *progress,
                 struct engine *out, struct moed_error *err)
 {
@@ -15,6 +38,7 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
         .name = options->backend,
         .isa = options->isa,
         .threads = options->threads,
+        .teams = worker_count(options),
         .f32_rows = options->f32_rows,
         .map = options->map,
         .mlock = options->mlock,
@@ -28,7 +52,7 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
     int rc = moed_model_open(options->model_path, &model, &out->model, err);
 
     if (rc == 0)
-        rc = moed_backend_open(out->model, &backend, &out->backend, err);
+        rc = open_backend(options, &backend, out, err);
     if (rc == 0)
         rc = moed_model_fingerprint(out->model, false, out->fingerprint, err);
     if (rc == 0)
@@ -46,7 +70,8 @@ int engine_start(struct engine *engine, const struct moed_server_options *option
                  struct moed_metrics *metrics, struct moed_error *err)
 {
     const struct moed_batcher_options batcher = {
-        .workers = options->workers,
+        .workers = worker_count(options),
+        .pin = options->numa,
         .max_batch_rows = options->max_batch_rows,
         .max_batch_delay_us = options->max_batch_delay_us,
         .max_queue_rows = options->max_queue_rows,

@@ -15,6 +15,7 @@ void moed_server_options_init(struct moed_server_options *options)
         .listen = {"127.0.0.1:8080"},
         .n_listen = 1,
         .backend = "auto",
+        .numa = true,
         .max_batch_rows = 4096,
         .max_queue_rows = 16384,
         .max_queue_requests = 512,

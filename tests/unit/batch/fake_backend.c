@@ -165,6 +165,11 @@ static void compute_row(const struct moed_layer *layer, struct moed_batch_rows *
 
 /* ---- the door ---- */
 
+uint32_t moed_backend_threads(const struct moed_backend *backend)
+{
+    return backend->threads;
+}
+
 uint32_t moed_backend_max_rows(const struct moed_backend *backend)
 {
     return backend->max_rows;

@@ -20,7 +20,7 @@ struct fake_call {
 
 struct moed_backend {
     const struct moed_model *model;
-    uint32_t max_rows;
+    uint32_t max_rows, threads;
     int create_status;   /* of moed_workspace_create() */
     uint32_t fail_layer; /* whose forward fails; UINT32_MAX: none */
     pthread_mutex_t mutex;
