@@ -14,19 +14,22 @@ CLIENT = ROOT / "deploy/clients/python"
 def pip(folder, *arguments):
     """pip of an environment, without what it says when it has nothing to complain about."""
     subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet",
-                    "--disable-pip-version-check", *arguments], check=True)
+                    "--disable-pip-version-check", "--no-compile", *arguments], check=True)
 
 
-def make(name, *packages, finish=None):
-    """Path of the environment's python. `packages` with their versions; `finish(folder)` does what
-    remains. The client itself is installed each time, as it is what changes."""
+def make(name, packages, bare=(), finish=None):
+    """Path of the environment's python. `packages` with their versions, `bare` ones without what
+    they ask for; `finish(folder)` does what remains. The client itself is installed each time, as it
+    is what changes."""
     folder = ROOT / "build-tests" / name
     stamp = folder / "made-of"
-    made_of = hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
+    made_of = hashlib.sha256("\n".join([sys.version, *packages, "", *bare]).encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != made_of:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip(folder, *packages)
+        if bare:
+            pip(folder, "--no-deps", *bare)
         if finish is not None:
             finish(folder)
         stamp.write_text(made_of)

@@ -13,7 +13,7 @@ import environment
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-MODULES = ["test_calls", "test_failures", "test_retry", "test_shards", "test_package"]
+MODULES = ["test_calls", "test_failures", "test_retry", "test_shards", "test_gguf", "test_package"]
 PACKAGES = ["numpy==2.3.5", "ml-dtypes==0.5.4", "mypy==1.19.0", "setuptools==80.9.0"]
 
 
@@ -22,7 +22,7 @@ def main():
     parser.add_argument("--moed", default=ROOT / "build/src/cli/moed")
     parser.add_argument("tests", nargs="*", default=MODULES)
     arguments = parser.parse_args()
-    environment.run_again_in(environment.make("python", *PACKAGES))
+    environment.run_again_in(environment.make("python", PACKAGES))
 
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
     os.environ["MOED_GOLDEN"] = str(ROOT / "tests/golden")

@@ -1,4 +1,5 @@
 """Calls and their answers, against a running moed."""
+import tempfile
 import threading
 import unittest
 
@@ -196,6 +197,24 @@ class Refused(Served):
                 (ValueError, "leading axes", self.hidden[1:], {"routing": routing})):
             with self.subTest(words), self.assertRaisesRegex(kind, words):
                 self.client.forward(np.asarray(rows), 0, **options)
+
+
+@both
+class Keys(unittest.TestCase):
+    def test_a_server_that_asks_for_a_key(self):
+        case = harness.case("f32-two-layers")
+        with tempfile.NamedTemporaryFile("w") as file:  # for its owner alone, as the server asks
+            file.write("open-sesame\n")
+            file.flush()
+            with harness.Server(case.model, "--api-key-file", file.name) as server:
+                with self.make(url_of(server), moed.Settings(api_key="open-sesame")) as client:
+                    self.assertEqual(sorted(client.info().layers), case.layers)
+                for settings in (None, moed.Settings(api_key="open-barley")):
+                    with self.make(url_of(server), settings) as client:
+                        with self.assertRaises(moed.ServerError) as caught:
+                            client.info()
+                        self.assertEqual(caught.exception.status, 401)
+                        self.assertEqual(caught.exception.code, "unauthorized")
 
 
 class Threads(Served):

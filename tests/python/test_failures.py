@@ -184,13 +184,16 @@ class Requests(Failing):
             client.forward(HIDDEN, 0)
             with self.assertRaises(moed.ServerError) as caught:
                 client.info()
-        first, second = server.requests
+            with self.assertRaises(moed.ConnectionFailed):
+                client.info(layer=12)
+        first, second, third = server.requests[:3]
         self.assertTrue(first.line.startswith("POST /moe/v1/moe/layers/0/forward?dtype=f32"))
         self.assertEqual(first.headers["authorization"], "Bearer s3cret")
         self.assertEqual(first.headers["content-type"], "application/octet-stream")
         self.assertEqual(first.headers["host"], server.url.removeprefix("http://"))
         self.assertEqual(first.body, HIDDEN.tobytes())
         self.assertEqual(second.line, "GET /moe/v1/moe/info HTTP/1.1")
+        self.assertEqual(third.line, "GET /moe/v1/moe/info?layer=12 HTTP/1.1")
         self.assertNotIn("s3cret", str(caught.exception))
 
     def test_settings_that_cannot_be(self):

@@ -73,8 +73,9 @@ class Fleet(unittest.TestCase):
             one.forward(self.hidden, 1)
         self.assertEqual(caught.exception.status, 421)
 
-    def test_info_is_of_the_first_that_answers(self):
+    def test_info_is_of_the_first_that_answers_or_has_the_layer(self):
         self.assertEqual(list(self.client.info().layers), [0])
+        self.assertEqual(list(self.client.info(layer=1).layers), [1])
 
 
 @both

@@ -42,9 +42,10 @@ class AsyncClient:
         """The experts that the router chooses for rows of shape [..., H]."""
         return await self._call(route_call(hidden, layer, options), deadline)
 
-    async def info(self, *, deadline: float | None = None) -> Info:
-        """What the server is; with several, the first that answers."""
-        return await self._call(info_call(), deadline)
+    async def info(self, *, layer: int | None = None,
+                   deadline: float | None = None) -> Info:
+        """What a server is that has `layer`, or any. A proxy needs the layer to find one."""
+        return await self._call(info_call(layer), deadline)
 
     async def shards(self) -> Shards:
         """Who serves what; asked for once, see refresh()."""

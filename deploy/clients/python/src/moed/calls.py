@@ -105,8 +105,11 @@ def route_call(hidden: Array, layer: int, options: RouteOptions) -> Call[Result]
                 lambda url, response: read(url, response, asked), layer, query, rows.data)
 
 
-def info_call() -> Call[Info]:
-    return Call("GET", "/v1/moe/info", lambda url, response: parse_info(url, response.body))
+def info_call(layer: int | None = None) -> Call[Info]:
+    """GET /v1/moe/info. A server does not read the query; a proxy finds a shard by it."""
+    query = {} if layer is None else {"layer": str(layer)}
+    return Call("GET", "/v1/moe/info", lambda url, response: parse_info(url, response.body), layer,
+                query)
 
 
 def headers_of(call: Call[Any], api_key: str | None) -> dict[str, str]:

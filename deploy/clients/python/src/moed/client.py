@@ -44,9 +44,10 @@ class Client:
         """The experts that the router chooses for rows of shape [..., H]."""
         return self._call(route_call(hidden, layer, options), deadline)
 
-    def info(self, *, deadline: float | None = None) -> Info:
-        """What the server is; with several, the first that answers."""
-        return self._call(info_call(), deadline)
+    def info(self, *, layer: int | None = None,
+             deadline: float | None = None) -> Info:
+        """What a server is that has `layer`, or any. A proxy needs the layer to find one."""
+        return self._call(info_call(layer), deadline)
 
     @property
     def shards(self) -> Shards:
