@@ -30,6 +30,7 @@ class Suite:
     count: object  # (log, status) -> Tally
     fast: bool = False  # part of --fast
     needs: str = ""  # the suite that builds what this one tests
+    apart: str = ""  # why it is run only when it is named
     aside: bool = False  # runs beside the others: waits for the network, not for a processor
     environment: dict = dataclasses.field(default_factory=dict)
 
@@ -91,6 +92,9 @@ SUITES = [
           tally.by_last_line, needs="build-gcc", aside=True),
     Suite("clients", [[sys.executable, "tests/clients/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
           tally.by_last_line, needs="build-gcc"),
+    Suite("transformers", [[sys.executable, "tests/transformers/run.py", "--moed",
+                            str(WORK / "gcc/src/cli/moed")]], tally.by_last_line, needs="build-gcc",
+          apart="installs torch, 1.3 GB; tests/run.sh build-gcc transformers runs it"),
     Suite("install", [["tests/install/run.sh", str(WORK / "gcc")]], tally.by_last_line, fast=True,
           needs="build-gcc"),
     Suite("readme", [[sys.executable, "tests/lint/readme_test.py", "-v"]], tally.by_unittest),
@@ -137,11 +141,14 @@ def run(suite):
     return result
 
 
-def run_all(suites):
+def run_all(suites, named):
     results = {}
 
     def keep(suite):
-        if suite.needs in results and results[suite.needs].failed:
+        if suite.apart and suite.name not in named:
+            results[suite.name] = tally.Tally(skipped=1, reasons=[suite.apart])
+            print(f"{suite.name:16} {results[suite.name]}", flush=True)
+        elif suite.needs in results and results[suite.needs].failed:
             # What an earlier build left behind must not pass in its place.
             print(f"{suite.name:16} 0 passed, 1 failed  (not run: {suite.needs} failed)", flush=True)
             results[suite.name] = tally.Tally(failed=1)
@@ -186,7 +193,7 @@ def main():
         return 0
     (WORK / "log").mkdir(parents=True, exist_ok=True)
     total = tally.Tally()
-    for name, result in run_all(chosen).items():
+    for name, result in run_all(chosen, arguments.suites).items():
         result.reasons = [f"{name}: {reason}" for reason in result.reasons]
         total.add(result)
     for reason in total.reasons:

@@ -204,12 +204,12 @@ class Keys(unittest.TestCase):
     def test_a_server_that_asks_for_a_key(self):
         case = harness.case("f32-two-layers")
         with tempfile.NamedTemporaryFile("w") as file:  # for its owner alone, as the server asks
-            file.write("open-sesame\n")
+            file.write("open-sesame-open-sesame\n")
             file.flush()
             with harness.Server(case.model, "--api-key-file", file.name) as server:
-                with self.make(url_of(server), moed.Settings(api_key="open-sesame")) as client:
+                with self.make(url_of(server), moed.Settings(api_key="open-sesame-open-sesame")) as client:
                     self.assertEqual(sorted(client.info().layers), case.layers)
-                for settings in (None, moed.Settings(api_key="open-barley")):
+                for settings in (None, moed.Settings(api_key="open-barley-open-barley")):
                     with self.make(url_of(server), settings) as client:
                         with self.assertRaises(moed.ServerError) as caught:
                             client.info()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from .arrays import Array
 
@@ -44,7 +45,8 @@ def _to_q8_0(values: Array) -> bytes:
     inverse = np.divide(1, scales, dtype=np.float32, where=scales != 0,
                         out=np.zeros(scales.shape, np.float32))
     codes = np.clip(np.rint(blocks * inverse), -127, 127).astype(np.int8)
-    return np.concatenate([scales.view(np.int8), codes], axis=1).tobytes()
+    data: npt.NDArray[np.int8] = np.concatenate([scales.view(np.int8), codes], axis=1)
+    return data.tobytes()
 
 
 @dataclass(frozen=True)
