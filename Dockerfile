@@ -4,7 +4,7 @@
 FROM docker.io/library/debian:bookworm-slim AS build
 RUN apt-get update && \
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev libgnutls28-dev \
+        gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev \
         libcjson-dev libhttp-parser-dev
 COPY . /source
 RUN meson setup /build /source --prefix=/usr --buildtype=release -Dserver=enabled -Dtests=disabled && \

@@ -77,8 +77,8 @@ stop() {
     wait "$server" || true
 }
 
-install_missing gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev libgnutls28-dev \
-    libcjson-dev libhttp-parser-dev curl ca-certificates
+install_missing gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev \
+    libgnutls28-dev zlib1g-dev libcjson-dev libhttp-parser-dev curl ca-certificates
 
 say "building a release in build/"
 build

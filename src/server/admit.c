@@ -20,16 +20,6 @@ static bool is_type(const char *found, const char *type)
            (found[length] == '\0' || found[length] == ';' || found[length] == ' ');
 }
 
-static int check_coding(const struct request *request, struct moed_error *err)
-{
-    const char *coding = request_header(request, "Content-Encoding");
-
-    if (coding != NULL && strcasecmp(coding, "identity") != 0)
-        return moed_fail(err, MOED_E_MEDIA_TYPE,
-                         "Content-Encoding: found %.64s, accepted is identity", coding);
-    return 0;
-}
-
 static int read_media_type(struct request *request, struct moed_error *err)
 {
     const char *type = request_header(request, "Content-Type");
@@ -143,7 +133,7 @@ static int check_room(const struct request *request, struct moed_error *err)
     const struct server *server = request->server;
     uint64_t rows = 1;
 
-    if (only_rows(f) && request->body.has_length)
+    if (only_rows(f) && request->body.has_length && request->body.coding == MOED_CODING_IDENTITY)
         rows = request->body.declared /
                (moed_dtype_size(f->params.request.dtype) * (uint64_t)f->layer->hidden);
     if (rows > server->options->max_request_rows)
@@ -167,7 +157,7 @@ static int admit(struct request *request, struct moed_error *err)
 
 int forward_admit(struct request *request, struct moed_error *err)
 {
-    int rc = check_coding(request, err);
+    int rc = body_read_coding(request, err);
 
     if (rc == 0)
         rc = read_media_type(request, err);
@@ -190,7 +180,7 @@ static int read_json_size(struct request *request, struct moed_error *err)
 /* KServe's clients send any Content-Type or none: it says nothing. */
 int forward_admit_kserve(struct request *request, struct moed_error *err)
 {
-    int rc = check_coding(request, err);
+    int rc = body_read_coding(request, err);
 
     request->forward.format = FORWARD_KSERVE;
     if (rc == 0)

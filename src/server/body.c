@@ -24,7 +24,7 @@ void body_fini(struct request *request)
     struct body *body = &request->body;
 
     body_drop(body);
-    request->server->body_bytes -= body->capacity;
+    body_give_room(request->server, body->capacity);
     body->size = body->capacity = 0;
 }
 
@@ -44,8 +44,9 @@ void body_begin(struct request *request)
         body->declared = UINT64_MAX;
 }
 
-/* Whether all bodies together may have `more` bytes. */
-static int check_inflight(const struct server *server, uint64_t more, struct moed_error *err)
+/* Whether all bodies together may have `more` bytes beside the `held` ones. */
+static int check_inflight(const struct server *server, uint64_t held, uint64_t more,
+                          struct moed_error *err)
 {
     uint64_t limit = server->options->max_inflight_bytes;
 
@@ -53,13 +54,31 @@ static int check_inflight(const struct server *server, uint64_t more, struct moe
         return moed_fail(err, MOED_E_TOO_LARGE,
                          "a body of %llu bytes, the limit of all together is %llu",
                          (unsigned long long)more, (unsigned long long)limit);
-    if (server->body_bytes > limit - more)
+    if (held > limit - more)
         return moed_fail(err, MOED_E_QUEUE_FULL,
                          "bodies of %llu bytes are in flight and %llu more were asked for, the "
                          "limit is %llu",
-                         (unsigned long long)server->body_bytes, (unsigned long long)more,
+                         (unsigned long long)held, (unsigned long long)more,
                          (unsigned long long)limit);
     return 0;
+}
+
+int body_take_room(struct server *server, uint64_t more, struct moed_error *err)
+{
+    uint64_t held = atomic_load(&server->body_bytes);
+
+    do {
+        int rc = check_inflight(server, held, more, err);
+
+        if (rc != 0)
+            return rc;
+    } while (!atomic_compare_exchange_weak(&server->body_bytes, &held, held + more));
+    return 0;
+}
+
+void body_give_room(struct server *server, uint64_t less)
+{
+    atomic_fetch_sub(&server->body_bytes, less);
 }
 
 int body_check(const struct request *request, struct moed_error *err)
@@ -74,7 +93,8 @@ int body_check(const struct request *request, struct moed_error *err)
         return moed_fail(err, MOED_E_TOO_LARGE,
                          "Content-Length: found %llu bytes, the limit is %llu",
                          (unsigned long long)body->declared, (unsigned long long)limit);
-    return check_inflight(request->server, body->declared, err);
+    return check_inflight(request->server, atomic_load(&request->server->body_bytes),
+                          body->declared, err);
 }
 
 /* Doubled, up to the declared length (which need not be true: an unknown Transfer-Encoding beats
@@ -96,17 +116,16 @@ static int grow(struct request *request, size_t need, struct moed_error *err)
     struct body *body = &request->body;
     size_t capacity = larger_capacity(body, need);
     size_t more = capacity - body->capacity;
-    int rc = check_inflight(request->server, more, err);
+    int rc = body_take_room(request->server, more, err);
     char *data;
 
     if (rc != 0)
         return rc;
+    body->capacity = capacity;
     data = realloc(body->data, capacity);
     if (data == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a body of %zu bytes", capacity);
     body->data = data;
-    body->capacity = capacity;
-    request->server->body_bytes += more;
     return 0;
 }
 
@@ -130,9 +149,9 @@ int body_append(struct request *request, const char *data, size_t size, struct m
 }
 
 /* libmicrohttpd takes no response while a body arrives (only before its first byte or after its
- * last), so this one is sent past it: nothing else has been sent for this
- * request. What follows of the body is swallowed until the client has read the answer; a socket
- * closed over unread bytes would be reset, and the answer lost with it. */
+ * last), so this one is sent past it: nothing else has been sent for this request. What follows of
+ * the body is swallowed until the client has read the answer; a socket closed over unread bytes
+ * would be reset, and the answer lost with it. */
 void body_cut(struct request *request, int code, const char *detail)
 {
     size_t size;

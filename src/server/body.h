@@ -2,12 +2,14 @@
 #ifndef MOED_SERVER_BODY_H
 #define MOED_SERVER_BODY_H
 
-#include <moed/base.h>
+#include <moed/coding.h>
 
 struct request;
+struct server;
 
 struct body {
     bool chunked, has_length;
+    enum moed_coding coding;
     uint64_t declared; /* Content-Length */
     uint64_t seen;     /* bytes that arrived, kept or swallowed */
     char *data;        /* NULL until the first byte, and when it is of no more use */
@@ -32,7 +34,17 @@ static inline bool body_expected(const struct body *body)
 }
 /* Keeps the bytes. MOED_E_TOO_LARGE, MOED_E_QUEUE_FULL, MOED_E_NO_MEMORY. */
 int body_append(struct request *request, const char *data, size_t size, struct moed_error *err);
+/* Reads Content-Encoding. MOED_E_MEDIA_TYPE for one that is not accepted. */
+int body_read_coding(struct request *request, struct moed_error *err);
+/* Puts what a complete body inflates to in its place; any thread that has the request. As
+ * moed_wire_inflate, and MOED_E_QUEUE_FULL where all bodies together would be too much. */
+int body_unpack(struct request *request, struct moed_error *err);
 /* Answers with a problem in the middle of a body and lets the connection end. */
 void body_cut(struct request *request, int code, const char *detail);
+
+/* The share of one body in what all of them may hold; any thread. MOED_E_QUEUE_FULL, or
+ * MOED_E_TOO_LARGE where there will never be room. */
+int body_take_room(struct server *server, uint64_t more, struct moed_error *err);
+void body_give_room(struct server *server, uint64_t less);
 
 #endif

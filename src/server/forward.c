@@ -67,8 +67,12 @@ static int parse(struct request *request)
 static void prepare(struct request *request)
 {
     struct forward *f = &request->forward;
-    int rc = parse(request);
+    int rc = 0;
 
+    if (request->body.coding != MOED_CODING_IDENTITY)
+        rc = body_unpack(request, &f->error);
+    if (rc == 0)
+        rc = parse(request);
     if (f->wire.data == NULL || f->wire.owned != NULL)
         body_drop(&request->body); /* else the rows stay where they are */
     if (rc == 0)
@@ -112,7 +116,7 @@ void forward_begin(struct request *request)
     size_t most = raw ? INLINE_RAW : INLINE_JSON;
 
     f->begun_ns = moed_now_ns();
-    if (request->body.size > most) {
+    if (request->body.size > most || request->body.coding != MOED_CODING_IDENTITY) {
         request_offload(request, prepare, prepared);
         return;
     }

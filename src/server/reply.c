@@ -86,6 +86,19 @@ static int retry_after(int code)
     return code == MOED_E_QUEUE_FULL || code == MOED_E_DRAINING ? RETRY_SOON_S : 0;
 }
 
+/* Says what would have been accepted: of the coding if it was that, else of the type (RFC 9110,
+ * 15.5.16). */
+static void refuse_media_type(struct request *request)
+{
+    const char *coding = request_header(request, "Content-Encoding");
+    enum moed_coding known;
+
+    if (coding != NULL && !moed_coding_from_name(coding, &known))
+        reply_header(request, "Accept-Encoding", "gzip, deflate, identity");
+    else
+        reply_header(request, "Accept-Post", "application/json, application/octet-stream");
+}
+
 void reply_problem(struct request *request, int code, const char *detail)
 {
     struct reply *reply = &request->reply;
@@ -104,7 +117,7 @@ void reply_problem(struct request *request, int code, const char *detail)
     else if (code == MOED_E_METHOD)
         reply_header(request, "Allow", "%s", request->allow);
     else if (code == MOED_E_MEDIA_TYPE)
-        reply_header(request, "Accept-Post", "application/json, application/octet-stream");
+        refuse_media_type(request);
 }
 
 char *reply_print(const struct request *request, size_t *size)

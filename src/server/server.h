@@ -64,12 +64,12 @@ struct server {
     struct watchdog watchdog;
     uv_timer_t sweeper;
     uint32_t sweeps;
-    struct client *clients; /* every open connection, with its request */
-    uint32_t n_requests;    /* live ones */
-    uint64_t body_bytes;    /* held by their bodies, bounded by --max-inflight-bytes */
-    uint32_t n_away;        /* of them, suspended: in the thread pool or with the batcher */
-    bool stopping;          /* server_stop was called */
-    int result;             /* of moed_server_run, with its reason */
+    struct client *clients;      /* every open connection, with its request */
+    uint32_t n_requests;         /* live ones */
+    _Atomic uint64_t body_bytes; /* held by their bodies, bounded by --max-inflight-bytes */
+    uint32_t n_away;             /* of them, suspended: in the thread pool or with the batcher */
+    bool stopping;               /* server_stop was called */
+    int result;                  /* of moed_server_run, with its reason */
     struct moed_error error;
 };
 

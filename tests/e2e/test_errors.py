@@ -235,7 +235,7 @@ add("content_type", lambda self: self.post(
 add("content_type_missing", lambda self: self.post(
     415, ["application/json"], b"{}", headers={"X": "y"}))
 add("content_encoding", lambda self: self.post(
-    415, ["gzip"], b"{}", headers={**JSON, "Content-Encoding": "gzip"}))
+    415, ["br", "gzip"], b"{}", headers={**JSON, "Content-Encoding": "br"}))
 
 
 def _wrong_method(self):

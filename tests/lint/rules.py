@@ -11,6 +11,7 @@ from source import functions, without_comments
 BELOW = {
     "kernels": set(),
     "error": set(),
+    "coding": {"base", "error"},
     "base": {"error", "kernels"},
     "metrics": {"base", "error", "kernels"},
     "client": {"base", "error"},
@@ -21,10 +22,10 @@ BELOW = {
     "moed": {"error"},
     "backend": {"moed", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"},
 }
-BELOW["wire"] = {"kserve", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"}
+BELOW["wire"] = {"coding", "kserve", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"}
 BELOW["kserve"] = {"wire", "base", "error", "kernels"}  # wire's second door
 BELOW["batch"] = BELOW["backend"] | {"backend"}
-BELOW["server"] = BELOW["batch"] | {"batch", "wire", "kserve"}
+BELOW["server"] = BELOW["batch"] | {"batch", "wire", "coding", "kserve"}
 BELOW["load"] = {"client", "wire", "kserve", "base", "error", "kernels"}
 BELOW["cli"] = BELOW["server"] | {"server", "load", "client"}
 
