@@ -4,6 +4,7 @@ import json
 import unittest
 
 import harness
+import ml_dtypes
 import moed
 import numpy as np
 from both import both
@@ -79,6 +80,53 @@ class Fleet(unittest.TestCase):
 
 
 @both
+class Parts(unittest.TestCase):
+    """The experts of a layer on two servers, one of them with a replica, beside the whole."""
+
+    def setUp(self):
+        self.case = harness.case("f32-two-layers")
+        stack = contextlib.ExitStack()
+        self.addCleanup(stack.close)
+        self.servers = [stack.enter_context(harness.Server(self.case.model, *flags)) for flags in (
+            ("--experts", "3-7"), ("--experts", "0-2"), ("--experts", "3-7"), ())]
+        urls = [url_of(server) for server in self.servers]
+        self.parts = stack.enter_context(self.make(urls[:3], QUICK))
+        self.whole = stack.enter_context(self.make(urls[3], QUICK))
+        self.half = stack.enter_context(self.make(urls[0], QUICK))
+        self.hidden = np.frombuffer(self.case.bytes(0, "hidden.f32"), "<f4").reshape(
+            -1, self.case.hidden)
+
+    def test_they_add_up(self):
+        for options in ({}, {"block": "norm_ffn_residual"}, {"parts": ("output", "routing", "logits")}):
+            found = self.parts.forward(self.hidden, 1, **options)
+            expected = self.whole.forward(self.hidden, 1, **options)
+            self.assertLess(harness.relative_l2(found.output.ravel(), expected.output.ravel()), 1e-6)
+            self.assertEqual(set(found.timing), {"queue", "compute"})
+        self.assertEqual(found.routing.expert_ids.tolist(), expected.routing.expert_ids.tolist())
+        self.assertEqual(found.logits.tobytes(), expected.logits.tobytes())
+
+    def test_types(self):
+        bits = self.hidden.astype(ml_dtypes.bfloat16)
+        for rows, tolerance in ((self.hidden.astype(np.float16), 1e-3), (bits, 1e-2),
+                                (bits.view(np.uint16), 1e-2)):
+            found, expected = self.parts.forward(rows, 0).output, self.whole.forward(rows, 0).output
+            self.assertEqual(found.dtype, expected.dtype)
+            if found.dtype == np.uint16:
+                found, expected = found.view(ml_dtypes.bfloat16), expected.view(ml_dtypes.bfloat16)
+            self.assertLess(harness.relative_l2(found.astype(float).ravel(),
+                                                expected.astype(float).ravel()), tolerance)
+
+    def test_any_of_them_routes(self):
+        self.assertEqual(self.parts.route(self.hidden, 0).routing.weights.tobytes(),
+                         self.whole.route(self.hidden, 0).routing.weights.tobytes())
+
+    def test_a_part_alone_is_refused(self):
+        with self.assertRaises(moed.ServerError) as caught:
+            self.half.forward(self.hidden, 0)
+        self.assertEqual(caught.exception.code, "expert_not_served")
+
+
+@both
 class Nobody(unittest.TestCase):
     def test_no_server_answers(self):
         with self.make(["http://127.0.0.1:1", "http://127.0.0.1:2"], QUICK) as client:
@@ -101,11 +149,11 @@ class Contradictions(unittest.TestCase):
     def test_servers_that_agree(self):
         shards = moed.Shards({"http://a": info(), "http://b": info(layer_layer=4), "http://c": info()})
         self.assertEqual(shards.replicas(3), ("http://a", "http://c"))
-        self.assertEqual([shards.urls(3)[0] for _ in range(4)],
+        self.assertEqual([shards.parts(3)[0][0] for _ in range(4)],
                          ["http://a", "http://c", "http://a", "http://c"])
         self.assertEqual(shards.missing, (5, 9))
         with self.assertRaisesRegex(moed.ShardError, "layer 9; served are 3-4$"):
-            shards.urls(9)
+            shards.parts(9)
 
     def test_servers_of_two_models(self):
         for name, value in (("architecture", "llama"), ("moe_layers", [3, 4]), ("layer_hidden", 9),
@@ -114,6 +162,20 @@ class Contradictions(unittest.TestCase):
             with self.subTest(name):
                 with self.assertRaisesRegex(moed.ShardError, "http://b.*http://a"):
                     moed.Shards({"http://a": info(), "http://b": info(**{name: value})})
+
+    def test_parts_that_are_no_whole(self):
+        for held, words in ((([0, 1], [3, 3]), "layer 3: no server holds experts 2$"),
+                            (([0, 1], [1, 3]), "different parts hold experts 1$"),
+                            (([0, 0],), "no server holds experts 1-3$")):
+            shards = moed.Shards({f"http://{i}": info(layer_experts_held=[run])
+                                  for i, run in enumerate(held)})
+            with self.subTest(words), self.assertRaisesRegex(moed.ShardError, words):
+                shards.parts(3)
+
+    def test_a_server_that_has_all_is_asked_alone(self):
+        shards = moed.Shards({"http://a": info(layer_experts_held=[[0, 1]]), "http://b": info()})
+        self.assertEqual(shards.parts(3), [["http://b"]])
+        self.assertEqual(shards.replicas(3), ("http://a", "http://b"))
 
     def test_names_may_differ(self):
         moed.Shards({"http://a": info(), "http://b": info(name="copy", limits={"x": 1})})

@@ -72,14 +72,22 @@ class AsyncClient:
         return Shards({url: got for url, got in answers.items() if isinstance(got, Info)},
                       {url: got for url, got in answers.items() if isinstance(got, MoedError)})
 
-    async def _urls(self, layer: int | None) -> list[str]:
+    async def _parts(self, layer: int | None) -> list[list[str]]:
         if len(self._endpoints) == 1 or layer is None:
-            return list(self._endpoints)
-        return (await self.shards()).urls(layer)
+            return [list(self._endpoints)]
+        return (await self.shards()).parts(layer)
 
     async def _call(self, call: Call[T], deadline: float | None) -> T:
-        attempts = Attempts(self._settings.retry, await self._urls(call.layer),
-                            self._settings.timeout, deadline)
+        parts = await self._parts(call.layer)
+        if len(parts) == 1 or call.combine is None:
+            return await self._ask(call, parts[0], deadline)
+        part = call.part()
+        asked = (self._ask(part, urls, deadline) for urls in parts)
+        return call.combine(await asyncio.gather(*asked))
+
+    async def _ask(self, call: Call[T], urls: list[str], deadline: float | None) -> T:
+        """Of one of `urls`, as often as it takes."""
+        attempts = Attempts(self._settings.retry, urls, self._settings.timeout, deadline)
         while True:
             try:
                 return await self._try(call, attempts.url, attempts.time_left(),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 
-from .arrays import Array, Rows, check_dtype, item_size, unpack
+from .arrays import Array, Rows, check_dtype, convert, item_size, unpack
 from .errors import ProtocolError
 
 T = TypeVar("T")
@@ -62,6 +62,20 @@ class Result:
     def logits(self) -> Array:
         """The router's, float32 [..., E]."""
         return _given(self._logits, "logits")
+
+
+def add_up(results: Sequence[Result], dtype: str, rows: Rows) -> Result:
+    """The whole of partial sums in float32, in their order, as an answer of type `dtype`. The
+    router is the same in all; they ran beside each other, so the slowest tells the time."""
+    first = results[0]
+    output = first._output
+    if output is not None:
+        for result in results[1:]:
+            output = output + result.output
+        output = convert(output, dtype, rows)
+    timing = {name: max(result.timing.get(name, 0.0) for result in results)
+              for name in first.timing}
+    return replace(first, timing=timing, _output=output)
 
 
 @dataclass(frozen=True)

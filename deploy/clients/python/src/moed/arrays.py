@@ -17,7 +17,8 @@ Array = npt.NDArray[Any]
 
 _SIZES = {"f32": 4, "f16": 2, "bf16": 2}
 _NAMES = {"float32": "f32", "float16": "f16", "uint16": "bf16", "bfloat16": "bf16"}
-_WIRE: dict[str, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "bf16": np.dtype("<u2")}
+_WIRE: dict[str, np.dtype[Any]] = {
+    "f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "bf16": np.dtype("<u2")}
 
 
 def check_dtype(name: str) -> str:
@@ -68,6 +69,21 @@ def unpack(data: memoryview, dtype: str, rows: Rows) -> Array:
     if dtype == "bf16" and rows.bfloat16 is not None:
         return native.view(rows.bfloat16)
     return native
+
+
+def round_to_bf16(values: Array) -> Array:
+    """The upper halves of float32 numbers, as uint16: to the nearest, ties to even."""
+    bits: Array = values.astype("<f4").view("<u4")
+    rounded: Array = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2")
+    return rounded
+
+
+def convert(values: Array, dtype: str, rows: Rows) -> Array:
+    """float32 numbers as an answer of type `dtype` to `rows`."""
+    if dtype == "bf16":
+        bits = round_to_bf16(values).astype(np.uint16)
+        return bits.view(rows.bfloat16) if rows.bfloat16 is not None else bits
+    return values.astype(np.float16 if dtype == "f16" else np.float32)
 
 
 def item_size(dtype: str) -> int:

@@ -4,14 +4,14 @@ the blocking and the asyncio client share it."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import urlencode
 
 import numpy as np
 
-from .answers import Asked, Response, Result, Routing, read
+from .answers import Asked, Response, Result, Routing, add_up, read
 from .arrays import Array, Rows, check_dtype, pack
 from .info import Info, parse_info
 
@@ -30,6 +30,14 @@ class Call(Generic[T]):
     layer: int | None = None  # which servers can answer; None: all
     query: Mapping[str, str] | None = None
     body: bytes | None = None
+    # For servers that hold some of the layer's experts each: what is asked of them besides, and how
+    # their answers become one. None: each of them can answer alone.
+    part_query: Mapping[str, str] = field(default_factory=dict)
+    combine: Callable[[Sequence[T]], T] | None = None
+
+    def part(self) -> Call[T]:
+        """The call to one of several servers whose answers are combined."""
+        return replace(self, query={**(self.query or {}), **self.part_query})
 
     def target(self, prefix: str, remaining: float) -> str:
         """The request line's path; `remaining` seconds until the deadline, or infinity."""
@@ -89,8 +97,11 @@ def forward_call(hidden: Array, layer: int, options: ForwardOptions) -> Call[Res
         chosen, k = _pack_routing(options["routing"], rows)
         body += chosen
         query |= {"routing": "topk", "k": str(k)}
+    dtype = query.get("out_dtype", rows.dtype)
     return Call("POST", f"/v1/moe/layers/{layer}/forward",
-                lambda url, response: read(url, response, asked), layer, query, body)
+                lambda url, response: read(url, response, asked), layer, query, body,
+                {"on_missing_expert": "skip", "out_dtype": "f32"},
+                lambda results: add_up(results, dtype, rows))
 
 
 def route_call(hidden: Array, layer: int, options: RouteOptions) -> Call[Result]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar, Unpack
 
@@ -74,14 +75,23 @@ class Client:
                 unreachable[url] = error
         return Shards(infos, unreachable)
 
-    def _urls(self, layer: int | None) -> list[str]:
+    def _parts(self, layer: int | None) -> list[list[str]]:
         if len(self._endpoints) == 1 or layer is None:
-            return list(self._endpoints)
-        return self.shards.urls(layer)
+            return [list(self._endpoints)]
+        return self.shards.parts(layer)
 
     def _call(self, call: Call[T], deadline: float | None) -> T:
-        attempts = Attempts(self._settings.retry, self._urls(call.layer), self._settings.timeout,
-                            deadline)
+        parts = self._parts(call.layer)
+        if len(parts) == 1 or call.combine is None:
+            return self._ask(call, parts[0], deadline)
+        part = call.part()
+        with ThreadPoolExecutor(len(parts)) as threads:
+            return call.combine(list(threads.map(lambda urls: self._ask(part, urls, deadline),
+                                                 parts)))
+
+    def _ask(self, call: Call[T], urls: list[str], deadline: float | None) -> T:
+        """Of one of `urls`, as often as it takes."""
+        attempts = Attempts(self._settings.retry, urls, self._settings.timeout, deadline)
         while True:
             try:
                 return self._try(call, attempts.url, attempts.time_left(), attempts.remaining)

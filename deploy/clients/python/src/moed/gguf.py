@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Array
+from .arrays import Array, round_to_bf16
 
 _ALIGNMENT = 32
 _BLOCK = 32  # numbers of a block of q8_0
@@ -32,10 +32,7 @@ def _to_f16(values: Array) -> bytes:
 
 
 def _to_bf16(values: Array) -> bytes:
-    """The upper half of a float32, rounded to the nearest, ties to even."""
-    bits: Array = values.astype("<f4").view("<u4")
-    rounded: Array = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2")
-    return rounded.tobytes()
+    return round_to_bf16(values).tobytes()
 
 
 def _to_q8_0(values: Array) -> bytes:

@@ -21,6 +21,8 @@ class Layer:
     expert_width: int
     types: Mapping[str, str] = field(hash=False)  # of each tensor
     fingerprint: str = ""
+    # Experts that this server holds, as ranges, first and last.
+    held: tuple[tuple[int, int], ...] = field(default=(), compare=False)
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -37,10 +39,12 @@ class Info:
 
 
 def _layer(value: Mapping[str, Any]) -> Layer:
+    everything = [[0, int(value["experts"]) - 1]]
+    held = tuple((int(first), int(last)) for first, last in value.get("experts_held", everything))
     return Layer(index=int(value["layer"]), hidden=int(value["hidden"]),
                  experts=int(value["experts"]), experts_used=int(value["experts_used"]),
                  expert_width=int(value["expert_width"]), types=dict(value["types"]),
-                 fingerprint=str(value.get("fingerprint", "")), raw=value)
+                 fingerprint=str(value.get("fingerprint", "")), held=held, raw=value)
 
 
 def parse_info(url: str, body: bytes) -> Info:

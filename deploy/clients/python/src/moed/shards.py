@@ -18,6 +18,26 @@ def _ranges(indices: Iterable[int]) -> str:
     return ",".join(parts) or "none"
 
 
+Held = tuple[tuple[int, int], ...]  # ranges of experts, first and last
+
+
+def _cover(layer: Layer, held: Iterable[Held]) -> list[Held]:
+    """Those that hold each expert of the layer once between them; one that has all, if there is."""
+    kinds = sorted(held)
+    whole: Held = ((0, layer.experts - 1),)
+    if whole in kinds:
+        return [whole]
+    count = [0] * layer.experts
+    for first, last in itertools.chain.from_iterable(kinds):
+        for expert in range(first, last + 1):
+            count[expert] += 1
+    for wrong, what in ((0, "no server holds"), (2, "servers with different parts hold")):
+        experts = [expert for expert, times in enumerate(count) if min(times, 2) == wrong]
+        if experts:
+            raise ShardError(f"layer {layer.index}: {what} experts {_ranges(experts)}")
+    return kinds
+
+
 def _check_same(url: str, info: Info, first_url: str, first: Info) -> None:
     for what in ("architecture", "moe_layers"):
         found, expected = getattr(info, what), getattr(first, what)
@@ -38,7 +58,7 @@ class Shards:
             raise ShardError(f"no server answers: {reasons or 'none is named'}")
         self.infos = dict(infos)
         self.layers: dict[int, Layer] = {}
-        self._urls: dict[int, list[str]] = {}
+        self._urls: dict[int, dict[Held, list[str]]] = {}
         self._turn = itertools.count()
         first_url, first = next(iter(infos.items()))
         for url, info in infos.items():
@@ -51,9 +71,9 @@ class Shards:
     def _add(self, url: str, layer: Layer) -> None:
         known = self.layers.setdefault(layer.index, layer)
         if known != layer:
-            other = self._urls[layer.index][0]
+            other = self.replicas(layer.index)[0]
             raise ShardError(f"layer {layer.index} differs: {url} has {layer}, {other} has {known}")
-        self._urls.setdefault(layer.index, []).append(url)
+        self._urls.setdefault(layer.index, {}).setdefault(layer.held, []).append(url)
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -61,18 +81,20 @@ class Shards:
         return tuple(index for index in self.moe_layers if index not in self.layers)
 
     def replicas(self, layer: int) -> tuple[str, ...]:
-        """The servers that have a layer, in the order in which they were named."""
-        return tuple(self._urls.get(layer, ()))
+        """The servers that have a layer or some of its experts."""
+        return tuple(itertools.chain.from_iterable(self._urls.get(layer, {}).values()))
 
-    def urls(self, layer: int) -> list[str]:
-        """The same, each first in turn."""
-        urls = self._urls.get(layer)
-        if urls is None:
+    def parts(self, layer: int) -> list[list[str]]:
+        """Whom to ask for a layer: one list of replicas, or one for each part of its experts. In
+        each list, another is the first in turn."""
+        kinds = self._urls.get(layer)
+        if kinds is None:
             away = "".join(f"; not reached: {url}" for url in self.unreachable)
             raise ShardError(f"no server serves layer {layer}; served are "
                              f"{_ranges(self.layers)}{away}")
-        first = next(self._turn) % len(urls)
-        return urls[first:] + urls[:first]
+        turn = next(self._turn)
+        lists = [kinds[held] for held in _cover(self.layers[layer], kinds)]
+        return [urls[turn % len(urls):] + urls[:turn % len(urls)] for urls in lists]
 
     def limit(self, name: str) -> int | None:
         """The least of a limit over all servers; None if none tells it."""

@@ -19,8 +19,8 @@ def _check_fixed(block: Block, config: Any) -> None:
     for attribute, expected in {"hidden_act": "silu", **block.family.fixed}.items():
         found = getattr(config, attribute, expected)
         if found != expected:
-            raise ValueError(f"{attribute} is {found!r}, GGUF files of architecture {name} can only "
-                             f"mean {expected!r}")
+            raise ValueError(f"{attribute} is {found!r}, GGUF files of architecture {name} can "
+                             f"only mean {expected!r}")
 
 
 def _router_keys(router: Any, config: Any) -> dict[str, Value]:

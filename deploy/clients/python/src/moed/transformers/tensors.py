@@ -48,7 +48,8 @@ def _shared(prefix: str, block: Block) -> Iterator[Tensor]:
     shared, gate = block.part(block.family.shared), block.part(block.family.shared_gate)
     if shared is not None:
         for name in ("gate", "up", "down"):
-            yield _tensor(f"{prefix}.ffn_{name}_shexp.weight", getattr(shared, f"{name}_proj").weight)
+            yield _tensor(f"{prefix}.ffn_{name}_shexp.weight",
+                          getattr(shared, f"{name}_proj").weight)
     if gate is not None:
         yield _tensor(f"{prefix}.ffn_gate_inp_shexp.weight", gate.weight.reshape(-1), whole=True)
 
