@@ -6,16 +6,21 @@
 
 #include <moed/model.h>
 
+/* Multiply-adds that one thread does in a few tenths of a millisecond or less: what a team would
+ * save of it, its barriers and its spinning at them take from the rest of the process. */
+#define MOED_SOLO_WORK (UINT64_C(8) << 20)
+
 struct moed_backend_options {
-    const char *name;  /* "auto", "cpu", "reference"; NULL: auto */
-    const char *isa;   /* NULL: the best that this CPU has */
-    uint32_t threads;  /* a workspace's team; 0: its share of the physical cores, */
-    uint32_t teams;    /* where so many workspaces compute at the same time; 0: one */
-    bool f32_rows;     /* --activations f32: rows are never rounded, whatever that costs */
-    bool map;          /* leave weights in the file's mapping instead of private memory */
-    bool mlock;        /* refuse to start rather than be paged out */
-    bool hugepages;    /* reserved huge pages; transparent ones are asked for anyway */
-    uint32_t max_rows; /* rows a forward call at most; 0: 4096 */
+    const char *name;   /* "auto", "cpu", "reference"; NULL: auto */
+    const char *isa;    /* NULL: the best that this CPU has */
+    uint32_t threads;   /* a workspace's team; 0: its share of the physical cores, */
+    uint32_t teams;     /* where so many workspaces compute at the same time; 0: one */
+    bool f32_rows;      /* --activations f32: rows are never rounded, whatever that costs */
+    bool map;           /* leave weights in the file's mapping instead of private memory */
+    bool mlock;         /* refuse to start rather than be paged out */
+    bool hugepages;     /* reserved huge pages; transparent ones are asked for anyway */
+    uint32_t max_rows;  /* rows a forward call at most; 0: 4096 */
+    uint64_t solo_work; /* multiply-adds of a call under which one thread computes it alone */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes; any thread */
     void *progress_context;
 };

@@ -25,6 +25,7 @@ struct moed_job {
     float *expert_weights; /* likewise */
     float *logits;         /* [n, E] out; NULL: not wanted */
     uint64_t deadline_ns;  /* of moed_now_ns(); 0: none */
+    const void *client;    /* who asks: only ever compared with others */
     void (*done)(struct moed_job *job); /* once, if submit returned 0: on a worker's thread or
                                            inside submit, admits or abort, of whichever thread;
                                            must not block */
@@ -50,7 +51,9 @@ struct moed_job {
 struct moed_batcher_options {    /* 0: the default */
     uint32_t workers;            /* one a NUMA node */
     uint32_t max_batch_rows;     /* 4096 or the backend's max_rows, which it may not exceed */
-    uint32_t max_batch_delay_us; /* 0: an idle worker starts at once with what waits */
+    uint32_t max_batch_delay_us; /* an idle worker waits so long for company, where a layer has
+                                    other clients; 0: it starts at once with what waits */
+    uint32_t spin_us;            /* a worker looks for work so long before it sleeps */
     uint32_t max_queue_rows;     /* 16384: waiting, over all layers */
     uint32_t max_queue_requests; /* 512: likewise */
     bool pin;                    /* each worker keeps to the cores of one NUMA node, in turn */

@@ -49,6 +49,7 @@ static int cpu_open(const struct moed_model *model, const struct moed_backend_op
     cpu->base.isa = cpu->isa->name;
     cpu->base.f32_rows = options->f32_rows;
     cpu->base.threads = team_limit(options->threads);
+    cpu->solo_work = options->solo_work;
     cpu->base.bytes = cpu->resident.bytes;
     *out = &cpu->base;
     return MOED_OK;
@@ -222,6 +223,15 @@ static void run(struct pass *p)
     }
 }
 
+/* Threads for `rows` rows of a layer. A row's bits do not depend on it. */
+static uint32_t team_of(const struct cpu_backend *cpu, const struct moed_layer *spec, uint32_t rows)
+{
+    const uint64_t width = (uint64_t)spec->used * spec->routed.width + spec->shared.width;
+    const uint64_t work = (3 * width + spec->experts) * spec->hidden * rows;
+
+    return work < cpu->solo_work ? 1 : cpu->base.threads;
+}
+
 static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
                        struct moed_batch_rows *batch, struct moed_error *err)
 {
@@ -240,7 +250,7 @@ static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
             .ws = ws,
             .isa = cpu->isa,
             .layer = layer,
-            .threads = cpu->base.threads,
+            .threads = team_of(cpu, spec, batch->rows),
             .rows = batch->rows - t < step ? batch->rows - t : step,
             .slots = batch->slots,
             .hidden = batch->hidden + row * spec->hidden,

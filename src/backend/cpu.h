@@ -13,6 +13,7 @@
 struct cpu_backend {
     struct moed_backend base;
     const struct moed_isa *isa;
+    uint64_t solo_work; /* of moed_backend_options */
     struct resident resident;
 };
 

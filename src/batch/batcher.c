@@ -188,11 +188,13 @@ static int enqueue(struct moed_batcher *batcher, struct moed_job *job, struct mo
         rc = moed_fail(err, MOED_E_DRAINING, "no more requests are taken");
     else
         rc = find_room(batcher, job->rows, &dropped, err);
-    if (rc == 0) {
+    if (rc == 0)
         moed_queue_push(&batcher->queue, job, job->submitted_ns);
+    pthread_mutex_unlock(&batcher->mutex);
+    if (rc == 0) { /* after the mutex, or who wakes up would have to wait for it */
+        atomic_fetch_add(&batcher->arrivals, 1);
         pthread_cond_signal(&batcher->wake);
     }
-    pthread_mutex_unlock(&batcher->mutex);
     moed_batcher_answer(batcher, dropped);
     return rc;
 }

@@ -15,6 +15,7 @@ struct moed_batcher {
     pthread_cond_t state;  /* a worker has started or failed to: for create */
     struct moed_queue queue;
     bool stopping;
+    atomic_uint arrivals; /* that workers may look at without the mutex */
 
     struct moed_tally tally;
     struct moed_counters counters;

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Another client was "recently" active: a decoder comes back to a layer once a token. */
+#define COMPANY_NS UINT64_C(200000000)
+
 int moed_queue_init(struct moed_queue *queue, const struct moed_model *model,
                     const struct moed_batcher_options *options)
 {
@@ -91,10 +94,21 @@ static void leave(struct moed_queue *queue, struct moed_job *job)
     job->queued = false;
 }
 
+/* Notes who is active on a layer. */
+static void note_client(struct moed_queue_layer *layer, const void *client, uint64_t now)
+{
+    if (client != layer->client) {
+        layer->other_ns = layer->client_ns;
+        layer->client = client;
+    }
+    layer->client_ns = now;
+}
+
 void moed_queue_push(struct moed_queue *queue, struct moed_job *job, uint64_t now)
 {
     struct moed_queue_layer *layer = &queue->layers[job->place];
 
+    note_client(layer, job->client, now);
     append(layer, job, now);
     layer->rows += job->rows;
     queue->rows += job->rows;
@@ -113,6 +127,16 @@ void moed_queue_remove(struct moed_queue *queue, struct moed_job *job)
     leave(queue, job);
 }
 
+/* How long the head of a layer waits for company: not at all where there was none of late, since a
+ * client that waits for its answer sends nothing more. */
+static uint64_t delay_of(const struct moed_queue *queue, const struct moed_queue_layer *layer)
+{
+    const bool company =
+        layer->other_ns != 0 && layer->head->submitted_ns < layer->other_ns + COMPANY_NS;
+
+    return company ? queue->delay_ns : 0;
+}
+
 bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *place,
                      uint64_t *wake_ns)
 {
@@ -124,8 +148,9 @@ bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *pla
 
         if (layer->head == NULL)
             continue;
-        ready =
-            layer->rows >= queue->max_batch_rows ? 0 : layer->head->submitted_ns + queue->delay_ns;
+        ready = layer->rows >= queue->max_batch_rows
+                    ? 0
+                    : layer->head->submitted_ns + delay_of(queue, layer);
         if (ready > now) {
             first = ready < first ? ready : first;
         } else if (layer->head->queued_ns < oldest) {

@@ -8,9 +8,12 @@
 
 struct moed_queue_layer {
     struct moed_job *head, *tail;
-    uint64_t rows;     /* waiting */
-    uint32_t used;     /* K */
-    uint64_t capacity; /* rows × slots of a batch at most */
+    uint64_t rows;      /* waiting */
+    const void *client; /* who asked last */
+    uint64_t client_ns; /* when */
+    uint64_t other_ns;  /* when somebody else last did; 0: nobody ever */
+    uint32_t used;      /* K */
+    uint64_t capacity;  /* rows × slots of a batch at most */
 };
 
 struct moed_queue {

@@ -2,6 +2,7 @@
 #include "batcher.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,12 +71,26 @@ static void wait_for_work(struct moed_batcher *batcher, uint64_t wake_ns)
         pthread_cond_timedwait(&batcher->wake, &batcher->mutex, &until);
 }
 
+/* Looks out for arrivals, awake and without the mutex, before a sleep that costs both sides more
+ * than it is worth if the next job is near. Returns with the mutex held. */
+static void look_out(struct moed_batcher *batcher)
+{
+    const unsigned seen = atomic_load(&batcher->arrivals);
+    const uint64_t until = moed_now_ns() + batcher->options.spin_us * UINT64_C(1000);
+
+    pthread_mutex_unlock(&batcher->mutex);
+    while (atomic_load(&batcher->arrivals) == seen && moed_now_ns() < until)
+        sched_yield(); /* whoever else has work on this processor goes first */
+    pthread_mutex_lock(&batcher->mutex);
+}
+
 /* Waits for a batch; it may be empty if all that waited was dropped. False: there will be no
  * more. */
 static bool take(struct moed_worker *worker)
 {
     struct moed_batcher *batcher = worker->batcher;
     struct moed_job *dropped = NULL;
+    bool awake = batcher->options.spin_us > 0;
     bool found;
 
     pthread_mutex_lock(&batcher->mutex);
@@ -91,7 +106,11 @@ static bool take(struct moed_worker *worker)
         }
         if (batcher->stopping)
             break;
-        wait_for_work(batcher, wake_ns);
+        if (awake)
+            look_out(batcher);
+        else
+            wait_for_work(batcher, wake_ns);
+        awake = false;
     }
     /* What is left over is another worker's, which may have slept through its coming. */
     if (batcher->queue.requests > 0)

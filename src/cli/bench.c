@@ -191,6 +191,7 @@ static int prepare(struct bench *bench, const char *path, struct moed_error *err
 
     if (status != 0)
         return status;
+    backend.solo_work = MOED_SOLO_WORK; /* as in the server */
     backend.max_rows = largest(&bench->arguments->rows);
     backend.map = bench->arguments->load == 1;
     backend.f32_rows = bench->arguments->activations == 1;

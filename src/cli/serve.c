@@ -53,6 +53,8 @@ static const struct option options[] = {
      .help = "rows computed together at most", .min = 1},
     {"max-batch-delay-us", OPTION_NUMBER, SERVER(max_batch_delay_us), "N",
      .help = "wait for company, in microseconds"},
+    {"spin-us", OPTION_NUMBER, SERVER(spin_us), "N",
+     .help = "look for work so long before sleeping, in microseconds"},
     {"max-queue-rows", OPTION_NUMBER, SERVER(max_queue_rows), "N",
      .help = "rows that may wait, over all layers", .min = 1},
     {"max-queue-requests", OPTION_NUMBER, SERVER(max_queue_requests), "N",

@@ -157,7 +157,8 @@ void body_cut(struct request *request, int code, const char *detail)
     size_t size;
     char *text;
 
-    body_fini(request);
+    if (request->body.capacity <= BODY_INLINE_FREE)
+        body_fini(request); /* else it goes with the request, soon */
     reply_problem(request, code, detail);
     request->stage = REQUEST_CUT;
     request->cut_ns = moed_now_ns();

@@ -7,6 +7,9 @@
 struct request;
 struct server;
 
+/* Bytes that the loop frees itself; to give back more takes the kernel a millisecond or more. */
+enum { BODY_INLINE_FREE = 4 << 20 };
+
 struct body {
     bool chunked, has_length;
     enum moed_coding coding;

@@ -44,6 +44,7 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
         .mlock = options->mlock,
         .hugepages = options->hugepages,
         .max_rows = options->max_batch_rows,
+        .solo_work = MOED_SOLO_WORK,
         .progress = progress->report,
         .progress_context = progress->context,
     };
@@ -74,6 +75,7 @@ int engine_start(struct engine *engine, const struct moed_server_options *option
         .pin = options->numa,
         .max_batch_rows = options->max_batch_rows,
         .max_batch_delay_us = options->max_batch_delay_us,
+        .spin_us = options->spin_us,
         .max_queue_rows = options->max_queue_rows,
         .max_queue_requests = options->max_queue_requests,
         .per_expert_metrics = options->metrics_per_expert,

@@ -101,6 +101,7 @@ int job_fill(struct request *request, struct moed_error *err)
     job->expert_weights = wire->routed ? wire->expert_weights : f->expert_weights;
     job->logits = f->logits;
     job->deadline_ns = deadline(request);
+    job->client = request->client;
     job->done = on_done;
     job->context = request;
     return 0;

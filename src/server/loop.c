@@ -56,6 +56,7 @@ void port_run(struct port *port)
     bool timed;
 
     port->resumed = port->closed = false;
+    spin_extend(&port->server->spin);
     MHD_run(port->mhd);
     /* A daemon that was full looks at its listening socket only at the start of a run: soon, but
      * after everybody else, however many connections come and go. */

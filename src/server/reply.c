@@ -142,16 +142,14 @@ char *reply_print(const struct request *request, size_t *size)
     return NULL;
 }
 
-/* Gives the body away: libmicrohttpd frees it when the answer has left. */
-static struct MHD_Response *make_response(struct reply *reply)
+/* The body stays the request's, which outlives the sending. */
+static struct MHD_Response *make_response(const struct reply *reply)
 {
-    enum MHD_ResponseMemoryMode mode =
-        reply->borrowed ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE;
-    struct MHD_Response *response = MHD_create_response_from_buffer(reply->size, reply->body, mode);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_PERSISTENT);
 
     if (response == NULL)
         return NULL;
-    reply->body = NULL;
     if (reply->type != NULL)
         MHD_add_response_header(response, "Content-Type", reply->type);
     for (uint32_t i = 0; i < reply->n_headers; i++)

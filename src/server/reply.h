@@ -40,7 +40,7 @@ void reply_constant(struct request *request, const char *name, const char *value
 /* The reply as the bytes of an HTTP response that ends its connection, for the caller to free;
  * NULL without memory. */
 char *reply_print(const struct request *request, size_t *size);
-/* Queues the reply with libmicrohttpd, whose it is from then on. */
+/* Queues the reply with libmicrohttpd, which reads its body until the request is destroyed. */
 enum MHD_Result reply_send(struct request *request);
 
 #endif

@@ -72,6 +72,33 @@ struct request *request_create(struct port *port, struct MHD_Connection *connect
     return r;
 }
 
+/* About what it holds. */
+static uint64_t memory_of(const struct request *r)
+{
+    const struct moed_request *wire = &r->forward.wire;
+
+    return r->body.capacity + r->reply.size + (uint64_t)wire->rows * wire->hidden * sizeof(float);
+}
+
+/* On any thread: nobody else knows the request any more. */
+static void release(uv_work_t *work)
+{
+    struct request *r = work->data;
+
+    forward_fini(&r->forward);
+    body_drop(&r->body);
+    reply_fini(&r->reply);
+}
+
+static void released(uv_work_t *work, int status)
+{
+    struct request *r = work->data;
+
+    (void)status;
+    body_fini(r);
+    free(r);
+}
+
 void request_destroy(struct request *r)
 {
     struct server *server = r->server;
@@ -80,10 +107,11 @@ void request_destroy(struct request *r)
     inferences_count(r);
     client_ends_request(r->client);
     server->n_requests--;
-    forward_fini(&r->forward);
-    body_fini(r);
-    reply_fini(&r->reply);
-    free(r);
+    if (memory_of(r) <= BODY_INLINE_FREE ||
+        uv_queue_work(&server->loop, &r->work, release, released) != 0) {
+        release(&r->work);
+        released(&r->work, 0);
+    }
 }
 
 /* Whether the route may be used now. */

@@ -14,7 +14,7 @@ enum request_stage {
     REQUEST_CUT,       /* refused in mid-body: answered on the bare socket, the rest is swallowed */
     REQUEST_AWAY,      /* suspended: in the thread pool or with the batcher */
     REQUEST_ANSWERED,  /* the reply is complete; libmicrohttpd will ask for it */
-    REQUEST_RESPONDING /* the reply is libmicrohttpd's */
+    REQUEST_RESPONDING /* libmicrohttpd sends the reply */
 };
 
 /* Requests are known by an id that the client chose or we made: logs, X-Request-Id, error bodies.

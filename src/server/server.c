@@ -118,6 +118,8 @@ static int start_handles(struct server *server)
     int rc = mailbox_init(&server->mailbox, &server->loop);
 
     if (rc == 0)
+        rc = spin_init(&server->spin, &server->loop, server->options->spin_us);
+    if (rc == 0)
         rc = drain_init(server);
     if (rc == 0)
         rc = reload_init(server);

@@ -14,6 +14,7 @@
 #include "notify.h"
 #include "observe.h"
 #include "reload.h"
+#include "spin.h"
 #include "tls.h"
 #include "watchdog.h"
 
@@ -57,6 +58,7 @@ struct server {
     struct observe observe;
     struct mailbox mailbox; /* finished jobs, from the workers */
     struct drain drain;
+    struct spin spin;
     struct keys keys; /* none: no key is asked for */
     struct tls *tls;  /* for the sessions to come; NULL: plain HTTP */
     struct reload reload;

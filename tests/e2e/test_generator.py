@@ -110,6 +110,15 @@ class AgainstMoed(unittest.TestCase):
         self.assertGreaterEqual(found["connects"], found["abandoned"] - 8)
         self.assertEqual((found["differ"], found["broken"]), (0, 0))
 
+    def test_a_server_that_looks_out_and_waits_for_company(self):
+        case = harness.case("f32-two-layers")
+        flags = ["--spin-us", "200", "--max-batch-delay-us", "300", "--workers", "2"]
+        with harness.Server(case.model, *flags) as server:
+            status, found, words = load(f"http://127.0.0.1:{server.port}", "--clients", 8,
+                                        "--seconds", 1, "--rows", "1,9")
+        self.assertEqual(status, 0, words)
+        self.assertGreater(found["compared"], 0)
+
     def test_get(self):
         case = harness.case("f32-two-layers")
         with harness.Server(case.model) as server:

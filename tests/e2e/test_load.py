@@ -133,6 +133,32 @@ class ManyClients(unittest.TestCase):
             self.assertGreater(server.metric("moed_http_requests_total", code="499"), 0)
 
 
+class LargeBodies(unittest.TestCase):
+    """Bodies and answers that are too large for the loop to free."""
+
+    def test_answers_and_clients_that_leave(self):
+        case = harness.case("f32-two-layers")
+        path, rows = "/v1/moe/layers/0/forward", case.bytes(0, "hidden.f32")
+        times = (5 << 20) // len(rows) + 1
+        with harness.Server(case.model, "--max-request-rows", "100000", "--max-queue-rows",
+                            "200000") as server:
+            expected = server.post_raw(path, rows).body
+            for _ in range(3):
+                answer = server.post_raw(path, rows * times)
+                self.assertEqual((answer.status, answer.body), (200, expected * times))
+            values = harness.rows_of(harness.floats(rows), case.hidden)
+            answer = server.post(path, {"hidden_states": values * (times // 4)})
+            self.assertEqual((answer.status, answer.json()["shape"]),
+                             (200, [len(values) * (times // 4), case.hidden]))
+            for sent in (len(rows) * times - 1, len(rows) * times):
+                with server.socket() as plain:
+                    plain.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/"
+                                  f"octet-stream\r\nContent-Length: {len(rows) * times}\r\n\r\n"
+                                  .encode() + (rows * times)[:sent])
+            self.assertTrue(harness.eventually(lambda: server.metric("moed_connections") == 1))
+            self.assertEqual(server.metric("moed_queue_rows"), 0)
+
+
 class Drain(unittest.TestCase):
     def under_load(self, *flags):
         """SIGTERM while 32 clients work. A client leaves when it is told to (Connection: close):

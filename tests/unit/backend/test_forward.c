@@ -32,9 +32,12 @@ struct rig {
     struct moed_workspace *workspace;
 };
 
+static uint64_t solo_work; /* of the next rig */
+
 static void rig_open(struct rig *r, const struct tiny_spec *spec, const char *backend)
 {
-    const struct moed_backend_options options = {.name = backend, .threads = 2, .max_rows = 64};
+    const struct moed_backend_options options = {
+        .name = backend, .threads = 2, .max_rows = 64, .solo_work = solo_work};
     struct moed_error err;
 
     tiny_write(spec, r->path);
@@ -151,6 +154,27 @@ static void empty_batch(void **state)
         assert_int_equal(batch.active_experts, 0);
         rig_close(&r);
     }
+}
+
+/* Whether a team computes or one thread alone changes no bit. */
+static void alone_or_in_a_team(void **state)
+{
+    const uint64_t limits[] = {0, (3 * K * 48 + E) * H * T, (3 * K * 48 + E) * H * T + 1};
+    struct dirty answers[MOED_ARRAY_LEN(limits)];
+
+    (void)state;
+    for (size_t i = 0; i < MOED_ARRAY_LEN(limits); i++) {
+        struct rig r;
+
+        solo_work = limits[i];
+        rig_open(&r, &plain, "cpu");
+        dirty_init(&answers[i], 1);
+        forward(&r, 1, &answers[i]);
+        rig_close(&r);
+        assert_memory_equal(answers[i].output, answers[0].output, sizeof answers[0].output);
+        assert_memory_equal(answers[i].ids, answers[0].ids, sizeof answers[0].ids);
+    }
+    solo_work = 0;
 }
 
 static void rows_of_any_mode_share_a_batch(void **state)
@@ -363,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dominant_expert),
         cmocka_unit_test(empty_batch),
+        cmocka_unit_test(alone_or_in_a_team),
         cmocka_unit_test(rows_of_any_mode_share_a_batch),
         cmocka_unit_test(supplied_weights_are_used_as_given),
         cmocka_unit_test(a_bad_row_harms_no_other),

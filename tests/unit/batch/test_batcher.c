@@ -359,6 +359,17 @@ static void destroy_finishes_what_was_taken(void **state)
     fixture_fini(&f);
 }
 
+/* A layer has another client: it waits for company from now on. */
+static void make_company(struct fixture *f)
+{
+    struct test_job *job = job_create(f, 1, 1);
+
+    job->job.client = f;
+    job_submit(job);
+    fixture_wait(f, 1);
+    job_destroy(job);
+}
+
 static void delay_collects_a_batch(void **state)
 {
     const struct moed_batcher_options options = {
@@ -369,13 +380,14 @@ static void delay_collects_a_batch(void **state)
     (void)state;
     fixture_init(&f, 8);
     fixture_start(&f, &options);
+    make_company(&f);
     for (uint32_t i = 0; i < 5; i++) {
         jobs[i] = job_create(&f, 1, 1);
         job_submit(jobs[i]);
     }
-    fixture_wait(&f, 4); /* a full batch does not wait for the hour to pass */
-    assert_int_equal(f.backend.n_calls, 1);
-    assert_int_equal(f.backend.calls[0].rows, 4);
+    fixture_wait(&f, 5); /* a full batch does not wait for the hour to pass */
+    assert_int_equal(f.backend.n_calls, 2);
+    assert_int_equal(f.backend.calls[1].rows, 4);
     fixture_stop(&f); /* nor does the end */
     for (uint32_t i = 0; i < 5; i++) {
         job_assert_right(jobs[i]);
@@ -393,9 +405,10 @@ static void delay_passes(void **state)
     (void)state;
     fixture_init(&f, 8);
     fixture_start(&f, &options);
+    make_company(&f);
     job = job_create(&f, 1, 1);
     job_submit(job);
-    fixture_wait(&f, 1);
+    fixture_wait(&f, 2);
     job_assert_right(job);
     assert_true(job->job.queue_ns >= 5000000);
     job_destroy(job);

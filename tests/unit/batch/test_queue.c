@@ -196,6 +196,12 @@ static void one_row_of_all_experts_fits(void **state)
     stop(&b);
 }
 
+/* As if a layer had had another client at time 1. */
+static void had_company(struct bench *b, uint32_t place)
+{
+    b->queue.layers[place].other_ns = 1;
+}
+
 static void delay_waits_for_company(void **state)
 {
     struct bench b;
@@ -204,6 +210,8 @@ static void delay_waits_for_company(void **state)
 
     (void)state;
     start(&b, 1);
+    had_company(&b, 1);
+    had_company(&b, 2);
     assert_false(moed_queue_pick(&b.queue, 100, &place, &wake));
     assert_int_equal(wake, 0);
     push(&b, 0, 1, 1);
@@ -225,6 +233,8 @@ static void delay_ends_when_a_batch_is_full(void **state)
 
     (void)state;
     start(&b, 1);
+    had_company(&b, 1);
+    had_company(&b, 2);
     push(&b, 0, 1, 1);
     push(&b, 1, 2, 10);
     assert_true(moed_queue_pick(&b.queue, 110, &place, &wake));
@@ -232,6 +242,40 @@ static void delay_ends_when_a_batch_is_full(void **state)
     moed_queue_take(&b.queue, place, 1150, &b.batch);
     assert_true(moed_queue_pick(&b.queue, 1150, &place, &wake)); /* its rest waits no more */
     assert_int_equal(place, 1);
+    stop(&b);
+}
+
+/* Pushes a job of a client at a time, asks whether it would be taken 1 ns later, and takes it. */
+static bool goes_at_once(struct bench *b, const void *client, uint64_t now)
+{
+    struct moed_job *job = &b->jobs[0];
+    uint64_t wake;
+    uint32_t place;
+    bool at_once;
+
+    *job = (struct moed_job){
+        .place = 1, .rows = 1, .slots = USED, .client = client, .submitted_ns = now};
+    moed_queue_push(&b->queue, job, now);
+    at_once = moed_queue_pick(&b->queue, now + 1, &place, &wake);
+    moed_queue_take(&b->queue, 1, now + 1, &b->batch);
+    return at_once;
+}
+
+static void delay_is_for_layers_with_other_clients(void **state)
+{
+    const uint64_t ms = 1000000;
+    const char me = 'm', you = 'y';
+    struct bench b;
+
+    (void)state;
+    start(&b, 1000);
+    for (uint64_t i = 1; i < 5; i++)
+        assert_true(goes_at_once(&b, &me, i * ms)); /* nobody else: nothing to wait for */
+    assert_false(goes_at_once(&b, &you, 5 * ms));
+    assert_false(goes_at_once(&b, &me, 6 * ms));
+    assert_false(goes_at_once(&b, &me, 204 * ms)); /* still of late */
+    assert_true(goes_at_once(&b, &me, 206 * ms));  /* the other one has left */
+    assert_false(goes_at_once(&b, &you, 207 * ms));
     stop(&b);
 }
 
@@ -369,6 +413,7 @@ int main(void)
         cmocka_unit_test(one_row_of_all_experts_fits),
         cmocka_unit_test(delay_waits_for_company),
         cmocka_unit_test(delay_ends_when_a_batch_is_full),
+        cmocka_unit_test(delay_is_for_layers_with_other_clients),
         cmocka_unit_test(bounds_rows_and_requests),
         cmocka_unit_test(drops_what_nobody_waits_for),
         cmocka_unit_test(part_in_flight_delays_the_answer),

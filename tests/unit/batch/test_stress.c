@@ -36,6 +36,7 @@ static struct test_job *submit(struct submitter *s, struct moed_random *random)
     const uint32_t rows = kind == 0 ? 100 : moed_random_below(random, 6);
     struct test_job *t = job_create(s->f, moed_random_below(random, LAYERS), rows);
 
+    t->job.client = s;
     t->job.done = answer;
     t->job.context = s;
     if (kind == 1 && rows > 0) {
@@ -167,6 +168,12 @@ static void with_a_delay(void **state)
     storm(&(struct moed_batcher_options){.workers = 2, .max_batch_delay_us = 50});
 }
 
+static void with_workers_that_look_out(void **state)
+{
+    (void)state;
+    storm(&(struct moed_batcher_options){.workers = 2, .spin_us = 30});
+}
+
 static void with_a_small_queue(void **state)
 {
     (void)state;
@@ -176,9 +183,8 @@ static void with_a_small_queue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_worker),
-        cmocka_unit_test(three_workers),
-        cmocka_unit_test(with_a_delay),
+        cmocka_unit_test(one_worker),         cmocka_unit_test(three_workers),
+        cmocka_unit_test(with_a_delay),       cmocka_unit_test(with_workers_that_look_out),
         cmocka_unit_test(with_a_small_queue),
     };
 
