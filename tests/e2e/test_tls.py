@@ -120,9 +120,12 @@ class Answers(Tls):
     def test_a_client_that_leaves_costs_its_own_work(self):
         with self.serve("--max-batch-delay-us", "3000000") as server:
             with server.socket() as other, server.socket() as session:
+                request = (f"POST {FORWARD} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+                           f"Content-Length: {len(self.row)}\r\n\r\n").encode() + self.row
+                session.sendall(request)  # the first waits for nobody; the layer has a client now
+                self.assertEqual(harness.read_answer(session).status, 200)
                 for each in (other, session):
-                    each.sendall(f"POST {FORWARD} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
-                                 f"Content-Length: {len(self.row)}\r\n\r\n".encode() + self.row)
+                    each.sendall(request)
                 session.setblocking(False)
                 with self.assertRaises(ssl.SSLWantReadError):
                     session.unwrap()  # says farewell, and does not wait for an answer
