@@ -17,6 +17,9 @@ cross_packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 # Without it the suite `page` is skipped.
 browser_packages=(chromium-headless-shell fonts-dejavu-core)
 
+# Without them parts of the suite `deploy` are skipped.
+deploy_packages=(prometheus systemd)
+
 install() {
     local package missing=() sudo=
     for package; do
@@ -32,6 +35,7 @@ install() {
 
 install "${packages[@]}"
 install "${cross_packages[@]}" || echo "going on without a cross build"
+install "${deploy_packages[@]}" || echo "going on without Prometheus or systemd-analyze"
 install "${browser_packages[@]}" || echo "going on without a browser"
 
 exec python3 tests/run.py "$@"
