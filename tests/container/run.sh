@@ -53,14 +53,14 @@ make_base() {
         cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
         cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
     fi
-    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/usr/share/{doc,man,locale}/*
-    tar -C "$root" --exclude=./dev/* -cf "$work/base.tar.new" . && mv "$work/base.tar.new" "$work/base.tar"
+    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
+    tar -C "$root" --exclude=./dev/* -cf "$work/slim.tar.new" . && mv "$work/slim.tar.new" "$work/slim.tar"
     rm -rf "$root"
 }
 
 tag_base() {
     local scratch
-    scratch=$(b from scratch) && b add "$scratch" "$work/base.tar" / &&
+    scratch=$(b from scratch) && b add "$scratch" "$work/slim.tar" / &&
         b config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$scratch" &&
         b commit --rm "$scratch" "$base"
 }
@@ -74,6 +74,16 @@ configured() { # FIELD EXPECTED
     echo "$1: found $found, expected $2"
     [ "$found" = "$2" ]
 }
+
+most_mb=100
+is_small() {
+    local size
+    size=$(b images --format '{{.Size}}' moed)
+    echo "the image has $size, the limit is $most_mb MB"
+    awk -v size="$size" -v most=$most_mb 'BEGIN { split(size, part, " "); exit !(part[2] == "MB" && part[1] + 0 <= most) }'
+}
+has_no_compiler() { ! inside /bin/sh -c 'command -v gcc cc clang ld make python3'; }
+starts_without_a_shell() { [ "$(b run --isolation chroot "$container" -- /usr/bin/head -c 4 /usr/bin/moed | tail -c 3)" = ELF ]; }
 
 runs_as_nobody() { [ "$(inside /usr/bin/id -u)" = 65532 ]; }
 models_are_read_only() { ! inside /bin/sh -c 'echo x > /models/x'; }
@@ -115,7 +125,7 @@ for tool in buildah debootstrap curl; do
     command -v "$tool" >/dev/null || skip_all "$tool is not installed"
 done
 mkdir -p "$work/models" && chmod 777 "$work/models"
-if [ ! -f "$work/base.tar" ]; then
+if [ ! -f "$work/slim.tar" ]; then
     quiet make_base || skip_all "debootstrap from $mirror failed: $(tail -1 "$work/last.log")"
 fi
 quiet b inspect --type image "$base" || quiet tag_base ||
@@ -130,6 +140,9 @@ check "is stopped by SIGTERM" configured .Docker.Config.StopSignal SIGTERM
 check "asks itself for its health" configured .Docker.Config.Healthcheck.Test \
     "[CMD /usr/bin/moed health http://127.0.0.1:8080]"
 container=$(b from --pull-never moed) || { echo "FAIL  no container from the image"; failed=$((failed + 1)); finish 0; }
+check "is at most $most_mb MB" is_small
+check "has no compiler" has_no_compiler
+check "starts a program, not a script" starts_without_a_shell
 check "moed --version" inside /usr/bin/moed --version
 check "is nobody inside" runs_as_nobody
 check "moed synth" synthesises
