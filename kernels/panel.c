@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "panel_codes.h"
+#include "panel_wide.h"
 #include "reference.h"
 
 #define PLANE_8 8
@@ -23,7 +24,8 @@ struct moed_panel_layout {
     uint32_t planes;        /* sum of PLANE_*; 0: floats */
     struct field fields[2]; /* the block's bytes that are not codes */
     const struct moed_codes *codes;
-    uint32_t float_group; /* floats: consecutive inputs that lie together */
+    const struct moed_wide *wide; /* instead of fields and codes */
+    uint32_t float_group;         /* floats: consecutive inputs that lie together */
 };
 
 #define FLOATS(NAME, group)                                                            \
@@ -34,6 +36,12 @@ struct moed_panel_layout {
     {                                                                                             \
         .format = #NAME, .cols = MOED_BLOCK_##NAME, .bytes = MOED_BYTES_##NAME, .planes = (bits), \
         .fields = {__VA_ARGS__}, .codes = &moed_codes_##codes_of                                  \
+    }
+
+#define WIDE(NAME, wide_of)                                                                        \
+    {                                                                                              \
+        .format = #NAME, .cols = MOED_BLOCK_##NAME, .bytes = MOED_BYTES_##NAME, .planes = PLANE_4, \
+        .wide = &moed_wide_##wide_of                                                               \
     }
 
 static const struct moed_panel_layout layouts[] = {
@@ -53,6 +61,18 @@ static const struct moed_panel_layout layouts[] = {
     CODES(IQ4_NL, q4_0, PLANE_4, {0, 2, 1}),
     CODES(IQ4_XS, iq4_xs, PLANE_4, {0, 2, 2}, {4, 1, 4}),
     CODES(MXFP4, mxfp4, PLANE_4, {0, 1, 1}),
+    CODES(NVFP4, nvfp4, PLANE_4, {0, 1, 4}),
+    WIDE(IQ2_XXS, iq2_xxs),
+    WIDE(IQ2_XS, iq2_xs),
+    WIDE(IQ2_S, iq2_s),
+    WIDE(IQ3_XXS, iq3_xxs),
+    WIDE(IQ3_S, iq3_s),
+    WIDE(IQ1_S, iq1_s),
+    WIDE(IQ1_M, iq1_m),
+    WIDE(TQ1_0, tq1_0),
+    WIDE(TQ2_0, tq2_0),
+    WIDE(Q1_0, q1_0),
+    WIDE(Q2_0, q2_0),
 };
 
 const struct moed_panel_layout *moed_panel_layout_of(const struct moed_format *format)
@@ -67,16 +87,24 @@ static uint32_t header_bytes(const struct moed_panel_layout *l)
 {
     uint32_t bytes = 0;
 
+    if (l->wide)
+        return MOED_WIDE_HEADER + l->wide->scales * MOED_PANEL_ROWS;
     for (int f = 0; f < 2; f++)
         bytes += (uint32_t)l->fields[f].size * l->fields[f].count * MOED_PANEL_ROWS;
     return bytes;
+}
+
+/* Inputs of a panel's block: those of the file's, but for widened types without small scales. */
+static uint32_t block_cols(const struct moed_panel_layout *l)
+{
+    return l->wide && l->wide->scales == 0 ? 32 : l->cols;
 }
 
 static uint32_t block_bytes(const struct moed_panel_layout *l)
 {
     if (l->planes == 0)
         return l->bytes * MOED_PANEL_ROWS;
-    return header_bytes(l) + l->cols * l->planes * MOED_PANEL_ROWS / 8;
+    return header_bytes(l) + block_cols(l) * l->planes * MOED_PANEL_ROWS / 8;
 }
 
 bool moed_panel_bytes(const struct moed_panel_layout *l, uint64_t cols, uint64_t *out)
@@ -85,7 +113,7 @@ bool moed_panel_bytes(const struct moed_panel_layout *l, uint64_t cols, uint64_t
 
     if (l->float_group == 2)
         padded += cols % 2; /* half a group is padded with a zero */
-    return padded >= cols && !__builtin_mul_overflow(padded / l->cols, block_bytes(l), out);
+    return padded >= cols && !__builtin_mul_overflow(padded / block_cols(l), block_bytes(l), out);
 }
 
 /* ---- floats ---- */
@@ -260,6 +288,39 @@ static void unpack_row(const struct moed_panel_layout *l, const uint8_t *src, ui
     }
 }
 
+/* ---- widened types ---- */
+
+static void pack_wide_header(const struct moed_wide *wide, const struct moed_widened *block,
+                             uint32_t row, uint8_t *header)
+{
+    memcpy(header + row * sizeof block->d, &block->d, sizeof block->d);
+    memcpy(header + 64, wide->table, sizeof wide->table);
+    for (uint32_t s = 0; s < wide->scales; s++)
+        header[MOED_WIDE_HEADER + s * MOED_PANEL_ROWS + row] = block->scale[s];
+}
+
+static void pack_wide_row(const struct moed_panel_layout *l, const uint8_t *src, uint32_t row,
+                          uint32_t cols, uint8_t *dst)
+{
+    const uint32_t bytes = block_bytes(l);
+    const uint32_t header = header_bytes(l);
+    struct moed_widened block;
+
+    for (uint32_t b = 0; b < cols / l->cols; b++, src += l->bytes) {
+        l->wide->get(src, &block);
+        for (uint32_t c = 0; c < l->cols; c += block_cols(l), dst += bytes) {
+            pack_wide_header(l->wide, &block, row, dst);
+            for (uint32_t s = 0; s < block_cols(l) / 32; s++)
+                pack_codes(l->planes, block.codes + c + s * 32, row, dst + header + s * 256);
+        }
+    }
+}
+
+bool moed_panel_is_wide(const struct moed_panel_layout *l)
+{
+    return l->wide != NULL;
+}
+
 void moed_panel_pack(const struct moed_panel_layout *l, const uint8_t *src, size_t row_bytes,
                      uint32_t rows, uint32_t cols, uint8_t *dst)
 {
@@ -272,6 +333,8 @@ void moed_panel_pack(const struct moed_panel_layout *l, const uint8_t *src, size
     for (uint32_t r = 0; r < rows; r++) {
         if (l->planes == 0)
             pack_float_row(l, src + r * row_bytes, r, cols, dst);
+        else if (l->wide)
+            pack_wide_row(l, src + r * row_bytes, r, cols, dst);
         else
             pack_row(l, src + r * row_bytes, r, cols, dst);
     }

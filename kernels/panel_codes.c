@@ -66,6 +66,20 @@ static void put_iq4_xs(const uint8_t *codes, uint8_t *block)
 }
 const struct moed_codes moed_codes_iq4_xs = {get_iq4_xs, put_iq4_xs};
 
+/* NVFP4: 16 elements to 8 bytes. */
+static void get_nvfp4(const uint8_t *block, uint8_t *codes)
+{
+    for (int s = 0; s < 4; s++)
+        get_nibbles(block + 4 + s * 8, codes + s * 16, 8);
+}
+
+static void put_nvfp4(const uint8_t *codes, uint8_t *block)
+{
+    for (int s = 0; s < 4; s++)
+        put_nibbles(codes + s * 16, block + 4 + s * 8, 8);
+}
+const struct moed_codes moed_codes_nvfp4 = {get_nvfp4, put_nvfp4};
+
 /* ---- 32 nibbles with a fifth bit each in a word: bit i belongs to element i ---- */
 
 static void get_fifth(const uint8_t *word, uint8_t *codes)

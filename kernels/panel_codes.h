@@ -13,6 +13,6 @@ struct moed_codes {
 
 extern const struct moed_codes moed_codes_q4_0, moed_codes_q4_1, moed_codes_q5_0, moed_codes_q5_1,
     moed_codes_q8_0, moed_codes_q2_k, moed_codes_q3_k, moed_codes_q4_k, moed_codes_q5_k,
-    moed_codes_q6_k, moed_codes_iq4_xs, moed_codes_mxfp4;
+    moed_codes_q6_k, moed_codes_iq4_xs, moed_codes_mxfp4, moed_codes_nvfp4;
 
 #endif

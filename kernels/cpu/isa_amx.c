@@ -165,13 +165,12 @@ OP void decode_step(const enum quant type, const uint8_t *const *panel, uint32_t
     struct weights w;
 
 #pragma GCC unroll 1
-    for (int s = 0; s < step->subs; s++) {
-        const int in_block = s % t.blocks;
-
-        if (in_block == 0)
-            load_block(type, panel, (first_sub + (uint32_t)s) / (uint32_t)t.blocks * bytes, &w);
-        for (int p = 0; p < PARTS; p++)
-            decode_sub(type, &w, in_block, p, step, s);
+    for (int first = 0; first < step->subs; first += t.blocks) {
+        load_block(type, panel, (first_sub + (uint32_t)first) / (uint32_t)t.blocks * bytes, &w);
+#pragma GCC unroll 1
+        for (int s = 0; s < t.blocks; s++)
+            for (int p = 0; p < PARTS; p++)
+                decode_sub(type, &w, s, p, step, first + s);
     }
     step->terms = step->subs * t.halves;
     for (int term = step->terms; term % ROW_TERMS != 0; term++)

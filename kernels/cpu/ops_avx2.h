@@ -196,4 +196,15 @@ OP vf vf_load_e8m0(const void *p)
     return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, small, is_small));
 }
 
+/* Half of 2^(e − 7) · (1 + m / 8) of a byte -eeeemmm a lane, exact for subnormals too; 0x7f is 0.
+ */
+OP vf vf_load_ue4m3(const void *p)
+{
+    const vi bits = vi_and(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p)), _mm256_set1_epi32(0x7f));
+    const vi none = _mm256_cmpeq_epi32(bits, _mm256_set1_epi32(0x7f));
+    const vi number = _mm256_andnot_si256(none, _mm256_slli_epi32(bits, 20));
+
+    return _mm256_mul_ps(_mm256_castsi256_ps(number), _mm256_set1_ps(0x1p119F));
+}
+
 #endif

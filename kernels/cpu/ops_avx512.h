@@ -182,6 +182,17 @@ OP vf vf_load_e8m0(const void *p)
     return _mm512_castsi512_ps(_mm512_mask_blend_epi32(is_small, bits, small));
 }
 
+/* Half of 2^(e − 7) · (1 + m / 8) of a byte -eeeemmm a lane, exact for subnormals too; 0x7f is 0.
+ */
+OP vf vf_load_ue4m3(const void *p)
+{
+    const vi bits = vi_and(_mm512_cvtepu8_epi32(_mm_loadu_si128(p)), vi_set(0x7f));
+    const __mmask16 number = _mm512_cmpneq_epi32_mask(bits, vi_set(0x7f));
+
+    return _mm512_maskz_mul_ps(number, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 20)),
+                               _mm512_set1_ps(0x1p119F));
+}
+
 /* peak_of_16() and round_16() of prepare.inc. */
 #define QUANTISE_16
 struct peak {

@@ -200,4 +200,19 @@ OP vf vf_load_e8m0(const void *p)
     return vreinterpretq_f32_u32(vbslq_u32(vcltq_u32(e, vdupq_n_u32(2)), small, bits));
 }
 
+/* Half of 2^(e − 7) · (1 + m / 8) of a byte -eeeemmm a lane, exact for subnormals too; 0x7f is 0.
+ */
+OP vf vf_load_ue4m3(const void *p)
+{
+    uint32_t word;
+
+    memcpy(&word, p, 4);
+
+    const uint8x8_t bytes = vand_u8(vcreate_u8(word), vdup_n_u8(0x7f));
+    const uint32x4_t bits = vmovl_u16(vget_low_u16(vmovl_u8(bytes)));
+    const uint32x4_t number = vbicq_u32(vshlq_n_u32(bits, 20), vceqq_u32(bits, vdupq_n_u32(0x7f)));
+
+    return vmulq_n_f32(vreinterpretq_f32_u32(number), 0x1p119F);
+}
+
 #endif
