@@ -10,8 +10,8 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-MODULES = ["test_kubernetes", "test_systemd", "test_prometheus", "test_grafana", "test_compose"]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/e2e"), str(HERE)]
+MODULES = ["test_kubernetes", "test_service", "test_prometheus", "test_grafana", "test_compose"]
+sys.path[:0] = [str(HERE), str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 
 import packages  # noqa: E402
 

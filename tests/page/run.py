@@ -13,7 +13,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODULES = ["test_resource", "test_page", "test_access"]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/e2e"), str(HERE)]
+sys.path[:0] = [str(HERE), str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 
 import packages  # noqa: E402
 

@@ -31,6 +31,12 @@ class Access(test_page.InBrowser):
                 tab.page.wait_for_selector("#try-answer table")
                 self.assertIn(f"{proxy.url}/v1/moe/layers/0/forward", tab.text("#try-answer pre"))
 
+    def test_a_shard_says_which_layers_and_experts_it_has(self):
+        with harness.Server(self.file.name, "--layers", "3-4", "--experts", "0-63") as server:
+            tab = self.tab().open(f"http://127.0.0.1:{server.port}/").wait_ready()
+            self.assertEqual(tab.rows("#layers")[0][:2], ["3-4", "0-63 of 128"])
+            self.assertEqual([row[0] for row in tab.rows("#balance")], ["3", "4"])
+
     def test_asks_for_a_key_and_forgets_it(self):
         with self.with_keys() as server:
             url = f"http://127.0.0.1:{server.port}/"

@@ -11,10 +11,17 @@ function ranges(numbers) {
   return parts.map(([low, high]) => (low === high ? `${low}` : `${low}-${high}`)).join(", ");
 }
 
-function layerShape({experts, experts_used: used, hidden, expert_width: width, types, bytes: size}) {
+// "128", or "0-63 of 128" where other shards have the rest.
+function expertsHere({experts, experts_held: held = []}) {
+  const count = held.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+  return count === 0 || count === experts ? experts : `${held.map((pair) => pair.join("-")).join(", ")} of ${experts}`;
+}
+
+function layerShape(layer) {
+  const {experts_used: used, hidden, expert_width: width, types, bytes: size} = layer;
   const {gate, up, down} = types;
   const kinds = gate === up && up === down ? down : [gate, up, down].filter(Boolean).join(" ");
-  return [experts, used, hidden, width, kinds, plain(bytes(size))];
+  return [expertsHere(layer), used, hidden, width, kinds, plain(bytes(size))];
 }
 
 function showServed(info) {
