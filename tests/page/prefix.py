@@ -43,6 +43,9 @@ class Prefix(http.server.ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}{prefix}"
         self.thread = threading.Thread(target=self.serve_forever)
 
+    def handle_error(self, request, client_address):
+        """A browser that closes a tab resets its connections."""
+
     def __enter__(self):
         self.thread.start()
         return self
