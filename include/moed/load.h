@@ -59,7 +59,7 @@ uint64_t moed_latency_at(const struct moed_latency *latency, double share);
 
 #define MOED_LOAD_STATUSES 600
 struct moed_load_result {
-    double seconds, cpu_seconds;         /* that went by; that this process used meanwhile */
+    double seconds, cpu_seconds; /* until the last answer; that this process used meanwhile */
     uint64_t status[MOED_LOAD_STATUSES]; /* answers */
     uint64_t rows;                       /* computed for answers of 200 */
     uint64_t compared, differ;           /* answers of 200; those unlike the first */

@@ -3,6 +3,7 @@
 
 #include <moed/wire.h>
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,18 +77,11 @@ static int make_body(const struct planned *request, const float *rows, struct bo
     return fclose(out) == 0 ? 0 : MOED_E_NO_MEMORY;
 }
 
-/* A name as one segment of a path (RFC 3986). */
-static void write_segment(FILE *out, const char *name)
+/* A model's name as it stands in paths under /v2: other characters than these are dashes there. */
+static void write_alias(FILE *out, const char *name)
 {
-    for (; *name != '\0'; name++) {
-        const unsigned char c = (unsigned char)*name;
-
-        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-            strchr("-._~", c) != NULL)
-            fputc(c, out);
-        else
-            fprintf(out, "%%%02X", c);
-    }
+    for (; *name != '\0'; name++)
+        fputc(isalnum((unsigned char)*name) || strchr("._-", *name) != NULL ? *name : '-', out);
 }
 
 /* The request line and the headers that say what the body is. */
@@ -98,7 +92,7 @@ static void write_target(FILE *out, const struct plan *plan, const struct planne
     switch (request->format) {
     case MOED_LOAD_KSERVE:
         fputs("/v2/models/", out);
-        write_segment(out, plan->model);
+        write_alias(out, plan->model);
         fprintf(out, ".layer%u/infer HTTP/1.1\r\nInference-Header-Content-Length: %zu\r\n",
                 request->layer, body->json_size);
         fputs("Content-Type: application/octet-stream\r\n", out);

@@ -230,7 +230,7 @@ static void measure(struct run *run)
     run->end_ns = run->begin_ns + (uint64_t)(run->options->seconds * 1e9);
     turn(run);
     run->result->late = pace_late(run);
-    run->result->seconds = run->options->seconds;
+    run->result->seconds = (double)(moed_now_ns() - run->begin_ns) * 1e-9;
     run->result->cpu_seconds = cpu_seconds() - cpu;
     run->result->distinct = run->plan.n;
     run->result->n_layers = run->plan.n_layers;

@@ -80,10 +80,10 @@ class AgainstMoed(unittest.TestCase):
             status, found, words = load(
                 f"http://127.0.0.1:{server.port}/", "--clients", 8, "--seconds", 1, "--rows", "1,3,40",
                 "--dtype", "f32", "--dtype", "f16", "--dtype", "bf16", "--format", "raw",
-                "--format", "json")
+                "--format", "json", "--format", "kserve")
             routes = [server.metric("moed_rows_total", layer=str(layer)) for layer in case.layers]
         self.assertEqual(status, 0, words)
-        self.assertEqual(found["distinct"], 3 * 3 * 2 * len(case.layers))
+        self.assertEqual(found["distinct"], 3 * 3 * 3 * len(case.layers))
         self.assertGreater(found["compared"], 0)
         self.assertEqual((found["compared"], found["differ"]), (found["status"]["200"], 0))
         self.assertEqual(set(found["status"]), {"200"})
