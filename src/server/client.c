@@ -41,6 +41,7 @@ struct client *client_open(struct port *port, struct MHD_Connection *connection)
     if (client->next != NULL)
         client->next->previous = client;
     server->clients = client;
+    client->looks = server->n_clients++; /* so that not all have their turn at once */
     observe_connection(&server->observe, true);
     return client;
 }
@@ -50,6 +51,9 @@ void client_close(struct port *port, struct client *client)
     port->closed = true;
     if (client == NULL)
         return;
+    if (port->server->sweep_next == client)
+        port->server->sweep_next = client->next;
+    port->server->n_clients--;
     if (client->previous != NULL)
         client->previous->next = client->next;
     else

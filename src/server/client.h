@@ -21,6 +21,7 @@ struct client {
     bool handshake_waits; /* suspended until it sends more of it */
     bool asked;           /* it has sent the headers of a request */
     uint64_t waiting_ns;  /* since when, for its first or its next request */
+    uint32_t looks;       /* that the sweep has taken, from any number on */
 };
 
 /* NULL without memory. */

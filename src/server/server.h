@@ -65,8 +65,9 @@ struct server {
     struct notify notify;
     struct watchdog watchdog;
     uv_timer_t sweeper;
-    uint32_t sweeps;
-    struct client *clients;      /* every open connection, with its request */
+    struct client *clients;    /* every open connection, with its request */
+    struct client *sweep_next; /* among them; NULL: the first */
+    uint32_t n_clients;
     uint32_t n_requests;         /* live ones */
     _Atomic uint64_t body_bytes; /* held by their bodies, bounded by --max-inflight-bytes */
     uint32_t n_away;             /* of them, suspended: in the thread pool or with the batcher */

@@ -1,13 +1,15 @@
 /* sweep.c: looks after what no event will come for: requests that are too slow, and clients that
  * went away unnoticed. libmicrohttpd does not watch a suspended connection, and it misses the end
  * of one whose last bytes and whose close arrived in the same edge of its epoll descriptor.
- * Ten times a second, and not with a timer and an epoll entry a request: nearly all requests are
- * done long before. */
+ * Everybody is looked at ten times a second, and not with a timer and an epoll entry a request:
+ * nearly all requests are done long before. A share at a time, so that ten thousand connections do
+ * not hold up the loop at once. */
 #include "request.h"
 
 enum {
-    SWEEP_MS = 100,
-    IDLE_SWEEPS = 10, /* connections between two requests are looked at once in so many */
+    ROUND_MS = 100,   /* in which everybody has been looked at */
+    SHARES = 5,       /* of a round */
+    IDLE_ROUNDS = 10, /* connections between two requests are looked at once in so many */
     LINGER_MS = 2000,
     KEEP_ALIVE_MS = 120000,
     NS_A_MS = 1000000
@@ -34,7 +36,7 @@ static void check_request(struct request *request, uint64_t now)
 
     switch (request->stage) {
     case REQUEST_READING:
-        if (age_ms >= SWEEP_MS)
+        if (age_ms >= ROUND_MS)
             check_body(request, age_ms);
         break;
     case REQUEST_CUT: /* heard out for long enough */
@@ -42,7 +44,7 @@ static void check_request(struct request *request, uint64_t now)
             client_hang_up(request->client);
         break;
     case REQUEST_AWAY: /* its answer comes in any case; only the work can be saved */
-        if (age_ms >= SWEEP_MS && client_has_left(request->client))
+        if (age_ms >= ROUND_MS && client_has_left(request->client))
             atomic_store(&request->forward.job.cancelled, true);
         break;
     case REQUEST_ANSWERED:
@@ -62,17 +64,27 @@ static void check_waiting(const struct server *server, const struct client *clie
         client_hang_up(client);
 }
 
+static void look_at(const struct server *server, struct client *client, uint64_t now)
+{
+    client->looks++;
+    if (client->request != NULL)
+        check_request(client->request, now);
+    else if (client->looks % IDLE_ROUNDS == 0)
+        check_waiting(server, client, now);
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    uint64_t now = moed_now_ns();
-    bool idle_too = ++server->sweeps % IDLE_SWEEPS == 0;
+    const uint64_t now = moed_now_ns();
 
-    for (struct client *client = server->clients; client != NULL; client = client->next) {
-        if (client->request != NULL)
-            check_request(client->request, now);
-        else if (idle_too)
-            check_waiting(server, client, now);
+    for (uint32_t left = (server->n_clients + SHARES - 1) / SHARES; left > 0; left--) {
+        struct client *client = server->sweep_next;
+
+        if (client == NULL)
+            client = server->clients;
+        server->sweep_next = client->next;
+        look_at(server, client, now);
     }
 }
 
@@ -81,5 +93,7 @@ int sweep_start(struct server *server)
     int rc = uv_timer_init(&server->loop, &server->sweeper);
 
     server->sweeper.data = server;
-    return rc != 0 ? rc : uv_timer_start(&server->sweeper, on_sweep, SWEEP_MS, SWEEP_MS);
+    return rc != 0
+               ? rc
+               : uv_timer_start(&server->sweeper, on_sweep, ROUND_MS / SHARES, ROUND_MS / SHARES);
 }
