@@ -14,10 +14,13 @@ packages=(
 # Not in the archive of every architecture; without them the suite `cross` is skipped.
 cross_packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
+# Without them parts of the suite `clients` are skipped.
+client_packages=(nghttp2-client wrk)
+
 # Without it the suite `page` is skipped.
 browser_packages=(chromium-headless-shell fonts-dejavu-core)
 
-# Without them parts of the suite `deploy` are skipped.
+# Without them parts of the suites `deploy` and `clients` are skipped.
 deploy_packages=(prometheus systemd)
 
 install() {
@@ -35,6 +38,7 @@ install() {
 
 install "${packages[@]}"
 install "${cross_packages[@]}" || echo "going on without a cross build"
+install "${client_packages[@]}" || echo "going on without h2load and wrk"
 install "${deploy_packages[@]}" || echo "going on without Prometheus or systemd-analyze"
 install "${browser_packages[@]}" || echo "going on without a browser"
 

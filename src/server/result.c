@@ -8,6 +8,9 @@ enum { CHARS_A_FLOAT = 11 };
 
 static const char json_type[] = "application/json", raw_type[] = "application/octet-stream";
 
+static const int32_t no_id = 0;
+static const float no_weight = 0;
+
 static void describe(const struct request *request, struct moed_response *out)
 {
     const struct forward *f = &request->forward;
@@ -29,7 +32,10 @@ static void describe(const struct request *request, struct moed_response *out)
         .partial = job->skip_missing,
         .missing_slots = job->missing_slots,
     };
-    if (!f->wire.routed || (f->wire.returns & MOED_RETURN_ROUTING) != 0) {
+    if (f->wire.routed && (f->wire.returns & MOED_RETURN_ROUTING) != 0 && job->rows == 0) {
+        out->expert_ids = &no_id; /* none were supplied, and none come back: [], not nothing */
+        out->expert_weights = &no_weight;
+    } else if (!f->wire.routed || (f->wire.returns & MOED_RETURN_ROUTING) != 0) {
         out->expert_ids = job->expert_ids;
         out->expert_weights = job->expert_weights;
     }

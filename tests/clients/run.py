@@ -16,9 +16,10 @@ sys.path += [str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 import counting  # noqa: E402
 import packages  # noqa: E402
 
-MODULES = ["test_triton", "test_triton_page"]
+MODULES = sorted(path.stem for path in HERE.glob("test_*.py"))
 PACKAGES = ["tritonclient==2.73.0", "numpy==2.3.5", "ml-dtypes==0.5.4", "python-rapidjson==1.25",
-            "urllib3==2.8.0", "geventhttpclient==2.6.1", "gevent==26.9.0", "aiohttp==3.14.5"]
+            "urllib3==2.8.0", "geventhttpclient==2.6.1", "gevent==26.9.0", "aiohttp==3.14.5",
+            "requests==2.34.2", "schemathesis==4.32.5", "hypothesis==6.170.15", "jsonschema-rs==0.60.3"]
 
 
 def main():
