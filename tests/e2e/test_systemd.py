@@ -168,7 +168,7 @@ class Watchdog(WithManager):
             self.assertEqual((answers[0].status, answers[0].body), (200, bytes(64 * 4 * 2048)))
             self.assertTrue(harness.eventually(lambda: server.get("/livez").status == 200))
             self.manager.receive_until("WATCHDOG")
-            self.assertIn("watchdog: the worker came back", server.text())
+            self.assertTrue(harness.eventually(lambda: "watchdog: the worker came back" in server.text()))
             self.assertTrue(harness.eventually(lambda: server.metric("moed_ready") == 1))
 
     def test_off(self):
