@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 #define LANES 16
 #define PARTS 2 /* vectors of weights side by side: two panels */
@@ -200,15 +201,18 @@ struct peak {
     int at;
 };
 
+/* Sizes are compared as integers, whose order is theirs, with NaN above infinity. */
 OP struct peak peak_of_16(const float *x)
 {
-    const vf size = _mm512_abs_ps(_mm512_loadu_ps(x));
-    const float most = _mm512_reduce_max_ps(size);
-    const unsigned where = _mm512_cmp_ps_mask(size, _mm512_set1_ps(most), _CMP_NLT_UQ);
-    const int at = __builtin_ctz(where | 0x8000U);
-    const vf rest = _mm512_maskz_mov_ps((__mmask16) ~(1U << at), size);
+    const vi size = _mm512_castps_si512(_mm512_abs_ps(_mm512_loadu_ps(x)));
+    const int most = _mm512_reduce_max_epi32(size);
+    const int at = __builtin_ctz(_mm512_cmpeq_epi32_mask(size, _mm512_set1_epi32(most)));
+    const int next = _mm512_reduce_max_epi32(_mm512_maskz_mov_epi32((__mmask16) ~(1U << at), size));
+    struct peak peak = {.at = at};
 
-    return (struct peak){x[at] < 0.0F ? -x[at] : x[at], _mm512_reduce_max_ps(rest), at};
+    memcpy(&peak.most, &most, sizeof most);
+    memcpy(&peak.next, &next, sizeof next);
+    return peak;
 }
 
 /* Bytes are summed as unsigned ones, 128 too large each. */

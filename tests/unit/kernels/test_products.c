@@ -258,11 +258,37 @@ static void prepared_rows_are_close(void **state)
     free(back);
 }
 
+/* What overflowed on its way to a product must not come out of it as a number that looks good. */
+static void what_is_not_finite_stays_so(void **state)
+{
+    static const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    enum { cols = 32 };
+
+    (void)state;
+    for (size_t i = 0; moed_isa_at(i); i++)
+        for (int n = 0; moed_isa_at(i)->supported() && n < 4 * cols * MOED_ROWS_KINDS; n++) {
+            const enum moed_rows_kind kind = (enum moed_rows_kind)(n / (4 * cols));
+            const int at = n % cols;
+            uint8_t row[128] __attribute__((aligned(64)));
+            float x[cols];
+            double back[cols];
+
+            for (int c = 0; c < cols; c++)
+                x[c] = c == at ? bad[n / cols % 4] : (float)(c * 7 % 16) - 5.0F;
+            moed_isa_at(i)->prepare(kind, x, cols, row);
+            read_row(kind, row, cols, back);
+            if (isfinite(back[at]))
+                fail_msg("%s: rows of kind %d: %g at %d became %g", moed_isa_at(i)->name, (int)kind,
+                         (double)x[at], at, back[at]);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_product),
         cmocka_unit_test(prepared_rows_are_close),
+        cmocka_unit_test(what_is_not_finite_stays_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
