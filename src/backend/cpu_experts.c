@@ -202,6 +202,8 @@ static void gate_up_part(struct pass *p, const struct part *t)
     const struct gate_up g = {t, same ? &up : &gate, &up};
     const struct block first = {&b->up, t->which.expert, t->col};
 
+    if (t->col >= b->up.rows)
+        return; /* another bank of the layer is wider */
     cpu_fetch_block(&first);
     gather_inputs(p, t, &b->up, &s->of_up, &up);
     if (b->gate.data && !same)
