@@ -59,20 +59,37 @@ static int keep_layers(struct plan *plan, const cJSON *info, struct moed_error *
     return 0;
 }
 
+/* Owned by the caller; NULL without memory. */
+static char *info_request(const struct plan *plan, size_t *size)
+{
+    char *request = NULL;
+    FILE *out = open_memstream(&request, size);
+
+    if (out == NULL)
+        return NULL;
+    fprintf(out, "GET %s/v1/moe/info HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", plan->url.path,
+            moed_url_host(&plan->url));
+    for (uint32_t i = 0; i < plan->options->n_headers; i++)
+        fprintf(out, "%s\r\n", plan->options->headers[i]);
+    fputs("\r\n", out);
+    return fclose(out) == 0 ? request : NULL;
+}
+
 static int ask_server(struct plan *plan, struct moed_error *err)
 {
     struct moed_asker asker;
     struct moed_asked answer;
-    char request[1024];
+    size_t size;
+    char *request = info_request(plan, &size);
     cJSON *info;
-    int rc, size;
+    int rc;
 
-    size = snprintf(request, sizeof request,
-                    "GET %s/v1/moe/info HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
-                    plan->url.path, moed_url_host(&plan->url));
+    if (request == NULL)
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a request");
     moed_asker_init(&asker, &plan->url, plan->options->timeout_ms);
-    rc = moed_asker_ask(&asker, request, (size_t)size, &answer, err);
+    rc = moed_asker_ask(&asker, request, size, &answer, err);
     moed_asker_fini(&asker);
+    free(request);
     if (rc != 0)
         return rc;
     info = answer.status == 200 ? cJSON_ParseWithLength(answer.body, answer.size) : NULL;

@@ -137,9 +137,9 @@ static void on_finished(uv_async_t *finished)
     observe_ready(&server->observe, true);
     notify_send(&server->notify, "READY=1\nSTATUS=serving %u layers",
                 server->engine.model->n_layers);
-    moed_log(MOED_LOG_INFO, "ready: %u layers, backend %s, isa %s, %u threads",
-             server->engine.model->n_layers, moed_backend_name(server->engine.backend),
-             moed_backend_isa(server->engine.backend),
+    moed_log(MOED_LOG_INFO, "ready: %u layer%s, backend %s, isa %s, %u threads",
+             server->engine.model->n_layers, server->engine.model->n_layers == 1 ? "" : "s",
+             moed_backend_name(server->engine.backend), moed_backend_isa(server->engine.backend),
              moed_backend_threads(server->engine.backend));
 }
 

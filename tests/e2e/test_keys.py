@@ -48,6 +48,13 @@ class Doors(WithKeys):
                 self.assertEqual(server.post_raw(FORWARD, self.row, headers).status, 200)
                 self.assertEqual(server.get("/v1/moe/info", headers).status, 200)
 
+    def test_load_brings_the_key(self):
+        with self.serve() as server:
+            words = [harness.BIN, "load", f"http://127.0.0.1:{server.port}", "--seconds", "0.2"]
+            for more, status in (([], 1), (["--header", f"X-API-Key: {FIRST}"], 0)):
+                done = subprocess.run([*words, *more], capture_output=True, text=True, check=False)
+                self.assertEqual(done.returncode, status, done.stderr)
+
     def test_without(self):
         with self.serve() as server:
             for headers in ({}, {"X-API-Key": ""}, {"X-API-Key": FIRST + "x"}, {"X-API-Key": FIRST[:-1]},
