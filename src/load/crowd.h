@@ -22,7 +22,7 @@ int crowd_init(struct crowd *crowd, const struct plan *plan, struct moed_error *
 void crowd_fini(struct crowd *crowd);
 /* To be called CROWD_TURNS times a second: each member has its turn once a second. Those that the
  * server has hung up on connect again. */
-enum { CROWD_TURNS = 100 };
+enum { CROWD_TURNS = 1000 };
 void crowd_turn(struct crowd *crowd);
 
 #endif

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { EVENTS = 256, SPARE_FILES = 64 };
+enum { EVENTS = 256, SPARE_FILES = 64, LOOK_TICKS = 100 };
 
 static const uint64_t second_ns = 1000000000, tick_ns = 1000000000 / CROWD_TURNS;
 
@@ -119,8 +119,11 @@ static void tick(struct run *run, uint64_t now)
 {
     const uint64_t patience = (uint64_t)run->options->timeout_ms * 1000000;
 
-    if (run->crowd.n > 0)
+    if (run->crowd.n > 0) {
         crowd_turn(&run->crowd);
+        if (run->ticks++ % LOOK_TICKS != 0)
+            return;
+    }
     for (uint32_t i = 0; i < run->options->clients; i++) {
         struct connection *client = &run->clients[i];
 
@@ -168,7 +171,7 @@ static void turn(struct run *run)
 
         if (now >= next_tick) {
             tick(run, now);
-            next_tick += tick_ns;
+            next_tick += run->crowd.n > 0 ? tick_ns : LOOK_TICKS * tick_ns;
         }
         n = fetch(run, events, due < next_tick ? due : next_tick);
         for (int i = 0; i < n; i++) {

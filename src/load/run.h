@@ -17,6 +17,7 @@ struct run {
     struct moed_random random;
     uint64_t begin_ns, end_ns; /* of sending */
     uint64_t sent;             /* requests, abandoned ones too */
+    uint64_t ticks;
 };
 
 /* ---- pace.c: when to send ---- */
