@@ -26,6 +26,7 @@ extern "C" {
     X(UNPROCESSABLE, "unprocessable", "Values cannot be processed", 422)       \
     X(NOT_FINITE, "not_finite", "A value is not finite", 422)                  \
     X(QUEUE_FULL, "queue_full", "Queue full", 429)                             \
+    X(CONNECTIONS, "too_many_connections", "Too many connections", 429)        \
     X(CANCELLED, "cancelled", "The client went away", 499)                     \
     X(INTERNAL, "internal", "Internal error", 500)                             \
     X(NO_MEMORY, "out_of_memory", "Out of memory", 500)                        \

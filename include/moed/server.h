@@ -26,6 +26,9 @@ struct moed_server_options {
     uint32_t max_queue_rows, max_queue_requests, max_connections;
     uint32_t max_request_rows;
     uint64_t max_body_bytes, max_inflight_bytes;   /* of one request; of all that are in flight */
+    uint32_t max_connections_per_client;           /* 0: as many as all */
+    uint64_t max_header_bytes;                     /* URL and headers of one request */
+    uint32_t header_timeout_ms, idle_timeout_ms;   /* of a new connection; between two requests */
     uint32_t body_timeout_ms, default_deadline_ms; /* deadline 0: none */
     uint32_t drain_delay_ms, drain_timeout_ms;
     const char *api_key_file;       /* NULL: no key is asked for */

@@ -40,7 +40,7 @@ struct option {
     const char *value; /* what help calls it: "N"; the words of a CHOICE: "text|json" */
     const char *help;
     const char *unset; /* what 0 or NULL stands for: "physical cores" */
-    uint32_t min;      /* of a NUMBER or of each of NUMBERS */
+    uint32_t min;      /* of a NUMBER, of each of NUMBERS, of BYTES */
     bool secret;       /* never shown by options_print */
 };
 

@@ -33,6 +33,22 @@ static bool read_bytes(const char *text, uint64_t *out)
     return false;
 }
 
+static int parse_bytes(const struct option *option, const char *text, uint64_t *out,
+                       const char *what, struct moed_error *err)
+{
+    char expected[64];
+    uint64_t bytes;
+
+    if (!read_bytes(text, &bytes))
+        return wrong(err, what, "bytes, like 4096 or 256MiB", text);
+    if (bytes < option->min) {
+        snprintf(expected, sizeof(expected), "at least %u bytes", option->min);
+        return wrong(err, what, expected, text);
+    }
+    *out = bytes;
+    return 0;
+}
+
 static bool read_switch(const char *text, bool *out)
 {
     static const char *const words[2][4] = {{"no", "false", "off", "0"},
@@ -147,7 +163,7 @@ int value_parse(const struct option *option, void *field, const char *text, bool
     case OPTION_NUMBER:
         return parse_number(option, text, field, what, err);
     case OPTION_BYTES:
-        return read_bytes(text, field) ? 0 : wrong(err, what, "bytes, like 4096 or 256MiB", text);
+        return parse_bytes(option, text, field, what, err);
     case OPTION_SEED:
         if (moed_read_u64(&end, field) && *end == '\0')
             return 0;

@@ -161,7 +161,7 @@ void body_cut(struct request *request, int code, const char *detail)
         body_fini(request); /* else it goes with the request, soon */
     reply_problem(request, code, detail);
     request->stage = REQUEST_CUT;
-    request->cut_ns = moed_now_ns();
+    request->turned_ns = moed_now_ns();
     text = reply_print(request, &size);
     if (text == NULL)
         return; /* the linger time closes it, unanswered */

@@ -4,7 +4,9 @@
 #include "server.h"
 
 #include <errno.h>
+#include <moed/wire.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -23,6 +25,45 @@ static void open_session(struct client *client)
     handshake_begin(client);
 }
 
+/* Nothing has been asked yet, but an answer may lie ready. TLS has no way to say it so early. */
+static void refuse(struct client *client, uint32_t limit)
+{
+    static const int code = MOED_E_CONNECTIONS;
+    struct moed_error why;
+    size_t size, length;
+    char *body, head[256];
+
+    observe_refused(&client->port->server->observe, code);
+    moed_fail(&why, code, "this client has %u connections already, which is the limit", limit);
+    body = moed_wire_print_problem(code, why.message, NULL, &size);
+    if (body != NULL && client->session == NULL) {
+        length = (size_t)snprintf(head, sizeof head,
+                                  "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\n"
+                                  "Content-Type: application/problem+json\r\nRetry-After: 1\r\n"
+                                  "Content-Length: %zu\r\n\r\n",
+                                  size);
+        if (send(client->fd, head, length, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) > 0)
+            client_send_last(client, body, size);
+    }
+    free(body);
+    client_hang_up(client);
+}
+
+/* Counts the connection among those of its client. */
+static void count(struct client *client)
+{
+    struct server *server = client->port->server;
+    uint32_t open, limit = server->options->max_connections_per_client;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(client->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+    if (limit == 0 || info == NULL || info->client_addr == NULL)
+        return;
+    client->peer = peers_enter(&server->peers, info->client_addr, &open);
+    if (open > limit)
+        refuse(client, limit);
+}
+
 struct client *client_open(struct port *port, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
@@ -37,6 +78,7 @@ struct client *client_open(struct port *port, struct MHD_Connection *connection)
     client->port = port;
     client->connection = connection;
     open_session(client);
+    count(client);
     client->next = server->clients;
     if (client->next != NULL)
         client->next->previous = client;
@@ -62,6 +104,7 @@ void client_close(struct port *port, struct client *client)
         client->next->previous = client->previous;
     observe_connection(&port->server->observe, false);
     tls_release(client->tls);
+    peers_leave(&port->server->peers, client->peer);
     free(client);
 }
 

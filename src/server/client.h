@@ -6,6 +6,7 @@
 
 #include <microhttpd.h>
 
+struct peer;
 struct port;
 struct request;
 
@@ -20,11 +21,12 @@ struct client {
     bool in_handshake;    /* of TLS: it has not finished its part */
     bool handshake_waits; /* suspended until it sends more of it */
     bool asked;           /* it has sent the headers of a request */
+    struct peer *peer;    /* NULL: not counted */
     uint64_t waiting_ns;  /* since when, for its first or its next request */
     uint32_t looks;       /* that the sweep has taken, from any number on */
 };
 
-/* NULL without memory. */
+/* NULL without memory. One connection more than a client may have is refused, and ends. */
 struct client *client_open(struct port *port, struct MHD_Connection *connection);
 void client_close(struct port *port, struct client *client);
 void client_begins_request(struct client *client, struct request *request);

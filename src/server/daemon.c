@@ -5,11 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    IDLE_TIMEOUT_S = 120,         /* of a connection on which nothing moves */
-    CONNECTION_MEMORY = 64 << 10, /* bounds URL and headers, and is the size of reads */
-};
-
 static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 /* The signature is libmicrohttpd's. NOLINTNEXTLINE(readability-function-size) */
@@ -19,13 +14,12 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
 {
     struct request *request = *slot;
 
-    (void)version;
     if (request == NULL) {
         request = request_create(context, connection, method);
         if (request == NULL)
             return MHD_NO;
         *slot = request;
-        return request_begin(request, url);
+        return request_begin(request, url, version);
     }
     if (*size > 0) {
         enum MHD_Result result = request_take(request, data, *size);
@@ -81,6 +75,15 @@ static int no_certificate(gnutls_session_t session, const struct gnutls_cert_ret
     return -1;
 }
 
+/* "%00" stays as it is, and so is no path and no number: decoded it would end the text before
+ * anybody has read the rest. */
+static size_t on_unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strstr(text, "%00") != NULL ? strlen(text) : MHD_http_unescape(text);
+}
+
 int port_start(struct port *port, uint32_t max_connections, struct moed_error *err)
 {
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
@@ -89,10 +92,11 @@ int port_start(struct port *port, uint32_t max_connections, struct moed_error *e
         flags |= MHD_USE_TLS;
     port->mhd = MHD_start_daemon(
         flags, 0, NULL, NULL, on_access, port, MHD_OPTION_EXTERNAL_LOGGER, on_log, port,
-        MHD_OPTION_LISTEN_SOCKET, port->listener.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        port, MHD_OPTION_NOTIFY_CONNECTION, on_connection, port, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_LISTEN_SOCKET,
+        port->listener.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, port,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, port, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)port->server->options->max_header_bytes,
         port->tls ? MHD_OPTION_HTTPS_PRIORITIES : MHD_OPTION_END, tls_priorities,
         MHD_OPTION_HTTPS_CERT_CALLBACK2, no_certificate, MHD_OPTION_END);
     if (port->mhd == NULL)

@@ -31,8 +31,9 @@ static struct moed_metric *gauge(struct observe *observe, const char *name, cons
 
 /* What may keep rows from being computed, other than a mistake in the request's form. */
 static const int reasons[] = {
-    MOED_E_LOADING,  MOED_E_DRAINING,  MOED_E_QUEUE_FULL,    MOED_E_TOO_LARGE,  MOED_E_BODY_TIMEOUT,
-    MOED_E_DEADLINE, MOED_E_CANCELLED, MOED_E_UNPROCESSABLE, MOED_E_NOT_SERVED,
+    MOED_E_LOADING,       MOED_E_DRAINING,    MOED_E_QUEUE_FULL, MOED_E_TOO_LARGE,
+    MOED_E_BODY_TIMEOUT,  MOED_E_CONNECTIONS, MOED_E_DEADLINE,   MOED_E_CANCELLED,
+    MOED_E_UNPROCESSABLE, MOED_E_NOT_SERVED,
 };
 
 static void init_rejected(struct observe *observe)
@@ -114,6 +115,11 @@ void observe_ready(struct observe *observe, bool ready)
 void observe_connection(struct observe *observe, bool opened)
 {
     moed_metric_add(observe->connections, opened ? 1 : -1);
+}
+
+void observe_refused(struct observe *observe, int code)
+{
+    moed_metric_add(observe->rejected[-code], 1);
 }
 
 void observe_make_id(struct observe *observe, char *out, size_t size)

@@ -23,6 +23,8 @@ int observe_model(struct observe *observe, const struct server *server, struct m
 
 void observe_ready(struct observe *observe, bool ready);
 void observe_connection(struct observe *observe, bool opened);
+/* A connection that was refused for `code`. */
+void observe_refused(struct observe *observe, int code);
 /* The end of a request: counts and logs it. */
 void observe_request(struct observe *observe, const struct request *request);
 /* A request id of 16 hex digits that no other server makes. */

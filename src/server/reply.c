@@ -165,10 +165,11 @@ enum MHD_Result reply_send(struct request *request)
     if (response == NULL)
         return MHD_NO;
     MHD_add_response_header(response, "X-Request-Id", request->id);
-    if (request->server->phase >= SERVER_DRAINING)
+    if (request->server->phase >= SERVER_DRAINING || request->misframed)
         MHD_add_response_header(response, "Connection", "close");
     result = MHD_queue_response(request->connection, request->reply.status, response);
     MHD_destroy_response(response);
     request->stage = REQUEST_RESPONDING;
+    request->turned_ns = moed_now_ns();
     return result;
 }

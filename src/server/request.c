@@ -12,6 +12,7 @@
  * is found out by the sweep, which only marks the job as cancelled. */
 #include "request.h"
 
+#include "framing.h"
 #include "inferences.h"
 #include "kserve.h"
 #include "routes.h"
@@ -181,15 +182,18 @@ static enum MHD_Result refuse(struct request *request)
         request_fail(request, &request->fault);
         return reply_send(request);
     }
-    if (body->declared > HEARD_OUT_MAX)
+    if (body->declared > HEARD_OUT_MAX || request->misframed)
         body_cut(request, request->fault.code, request->fault.message);
     return MHD_YES;
 }
 
-enum MHD_Result request_begin(struct request *request, const char *path)
+enum MHD_Result request_begin(struct request *request, const char *target, const char *version)
 {
     body_begin(request);
-    return check_head(request, path, &request->fault) == 0 ? MHD_YES : refuse(request);
+    request->misframed = framing_check(request, version, &request->fault) != 0;
+    if (!request->misframed && check_head(request, framing_path(target), &request->fault) == 0)
+        return MHD_YES;
+    return refuse(request);
 }
 
 enum MHD_Result request_take(struct request *request, const char *data, size_t size)

@@ -30,8 +30,9 @@ struct request {
     const struct route *route; /* NULL: no such path, or not with that method */
     enum request_stage stage;
     uint64_t started_ns;
-    uint64_t cut_ns; /* when it was cut */
-    char method[16]; /* "OTHER" for one that no route has */
+    uint64_t turned_ns; /* when it was cut, or its answer began to leave */
+    bool misframed;     /* nobody knows where it ends: its connection must, too */
+    char method[16];    /* "OTHER" for one that no route has */
     char id[REQUEST_ID_MAX + 1];
     char traceparent[64];
     struct moed_error fault; /* why it is refused, once the body is in; code 0: it is not */
@@ -49,7 +50,7 @@ struct request {
 struct request *request_create(struct port *port, struct MHD_Connection *connection,
                                const char *method);
 /* The headers are complete: what can be refused without the body is. */
-enum MHD_Result request_begin(struct request *request, const char *path);
+enum MHD_Result request_begin(struct request *request, const char *target, const char *version);
 /* Body, all of it consumed. */
 enum MHD_Result request_take(struct request *request, const char *data, size_t size);
 /* The body is complete, or the connection was resumed. */

@@ -13,6 +13,7 @@
 #include "mailbox.h"
 #include "notify.h"
 #include "observe.h"
+#include "peers.h"
 #include "reload.h"
 #include "spin.h"
 #include "tls.h"
@@ -67,6 +68,7 @@ struct server {
     uv_timer_t sweeper;
     struct client *clients;    /* every open connection, with its request */
     struct client *sweep_next; /* among them; NULL: the first */
+    struct peers peers;        /* whose they are, with --max-connections-per-client */
     uint32_t n_clients;
     uint32_t n_requests;         /* live ones */
     _Atomic uint64_t body_bytes; /* held by their bodies, bounded by --max-inflight-bytes */

@@ -11,7 +11,6 @@ enum {
     SHARES = 5,       /* of a round */
     IDLE_ROUNDS = 10, /* connections between two requests are looked at once in so many */
     LINGER_MS = 2000,
-    KEEP_ALIVE_MS = 120000,
     NS_A_MS = 1000000
 };
 
@@ -40,25 +39,29 @@ static void check_request(struct request *request, uint64_t now)
             check_body(request, age_ms);
         break;
     case REQUEST_CUT: /* heard out for long enough */
-        if ((now - request->cut_ns) / NS_A_MS > LINGER_MS || client_has_left(request->client))
+        if ((now - request->turned_ns) / NS_A_MS > LINGER_MS || client_has_left(request->client))
             client_hang_up(request->client);
         break;
     case REQUEST_AWAY: /* its answer comes in any case; only the work can be saved */
         if (age_ms >= ROUND_MS && client_has_left(request->client))
             atomic_store(&request->forward.job.cancelled, true);
         break;
+    case REQUEST_RESPONDING: /* it reads more slowly than it may write */
+        if ((now - request->turned_ns) / NS_A_MS > request->server->options->body_timeout_ms)
+            client_hang_up(request->client);
+        break;
     case REQUEST_ANSWERED:
-    case REQUEST_RESPONDING:
         break;
     }
 }
 
 /* A connection without a request may be idle, or send headers a byte a minute, which nothing but
- * its age tells. A new one has the time of a body; one that has proved itself may be kept. */
+ * its age tells. So a new one has little time; one that has proved itself may be kept. */
 static void check_waiting(const struct server *server, const struct client *client, uint64_t now)
 {
     uint64_t age_ms = (now - client->waiting_ns) / NS_A_MS;
-    uint32_t limit = client->asked ? KEEP_ALIVE_MS : server->options->body_timeout_ms;
+    uint32_t limit =
+        client->asked ? server->options->idle_timeout_ms : server->options->header_timeout_ms;
     /* Who leaves later does so in an edge of its own, which libmicrohttpd sees. */
     bool lately = age_ms < 3 * IDLE_ROUNDS * ROUND_MS;
 

@@ -434,7 +434,7 @@ class SlowHeaders(unittest.TestCase):
     def test_are_hung_up_on(self):
         """However steadily they trickle in."""
         case = harness.case("f32-two-layers")
-        with harness.Server(case.model, "--body-timeout-ms", "500") as server:
+        with harness.Server(case.model, "--header-timeout-ms", "500") as server:
             idle = server.socket()
             kept = server.connect()
             harness.ask(kept, "GET", "/livez")

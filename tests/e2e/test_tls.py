@@ -172,7 +172,7 @@ class Versions(Tls):
             self.assertEqual(server.get("/livez").status, 200)
 
     def test_who_does_not_shake_hands_is_hung_up_on(self):
-        with self.serve("--body-timeout-ms", "500") as server:
+        with self.serve("--header-timeout-ms", "500") as server:
             with server.plain_socket() as silent, server.plain_socket() as slow:
                 slow.sendall(b"\x16\x03\x01\x02\x00\x01")
                 self.assertEqual(silent.recv(1), b"")
