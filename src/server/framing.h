@@ -8,7 +8,8 @@ struct request;
 
 /* MOED_E_MALFORMED where a proxy and we might disagree on where the request ends or whom it is for:
  * more than one length, a length beside a transfer coding, a coding other than chunked, header
- * names and values that are none, no Host or several (RFC 9112, 3.2, 5.1, 6.1, 6.3). */
+ * names that are none, a line that may be two, no Host or several (RFC 9112, 3.2, 5.1, 6.1, 6.3).
+ */
 int framing_check(const struct request *request, const char *version, struct moed_error *err);
 
 /* The path of a target that may be in absolute form ("http://host/path"); a part of it. */

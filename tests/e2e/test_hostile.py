@@ -102,9 +102,9 @@ class Framing(Hostile):
             self.refuse(POST + head + b"\r\n0\r\n\r\n" + SMUGGLED, "folded")
         self.refuse(POST + b"Transfer-Encoding: chunked\r\n , identity\r\n\r\n0\r\n\r\n" + SMUGGLED, "name of a header")
 
-    def test_control_characters(self):
-        for value in (b"a\rTransfer-Encoding: chunked", b"a\x01", b"a\x7f", b"a\x0bb"):
-            self.refuse(POST + b"X: " + value + b"\r\nContent-Length: 0\r\n\r\n" + SMUGGLED, "control character")
+    def test_half_line_ends(self):
+        for value in (b"a\rTransfer-Encoding: chunked", b"\ra", b"a\r"):
+            self.refuse(POST + b"X: " + value + b"\r\nContent-Length: 0\r\n\r\n" + SMUGGLED, "carriage return")
 
     def test_hosts(self):
         self.refuse(b"GET /livez HTTP/1.1\r\n\r\n" + SMUGGLED, "0 Host")
