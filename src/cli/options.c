@@ -134,6 +134,6 @@ void options_print(const struct option_set *set, FILE *out)
         value_format(option, field_of(set, option), value, sizeof(value));
         if (option->secret && set->source[i] != OPTION_DEFAULT)
             snprintf(value, sizeof(value), "(hidden)");
-        fprintf(out, "%-22s %-24s %s\n", option->name, value, sources[set->source[i]]);
+        fprintf(out, "%-28s %-24s %s\n", option->name, value, sources[set->source[i]]);
     }
 }

@@ -99,7 +99,8 @@ class Serve(Case):
     def config(self, *words, **variables):
         result = moed("serve", "model.gguf", "--print-config", *words, **variables)
         self.assertEqual(result.returncode, 0, result.stderr)
-        return {line[:22].strip(): tuple(line[23:].rsplit(None, 1)) for line in result.stdout.splitlines()}
+        lines = (line.split(None, 1) for line in result.stdout.splitlines())
+        return {name: tuple(rest.rsplit(None, 1)) for name, rest in lines}
 
     def test_defaults_are_those_of_the_contract(self):
         found = {name: value.strip() for name, (value, _) in self.config().items()}

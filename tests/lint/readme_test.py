@@ -92,8 +92,8 @@ class Readme(unittest.TestCase):
     def test_settings_are_those_of_the_program(self):
         printed = subprocess.run([MOED, "serve", "model.gguf", "--print-config"], check=True,
                                  capture_output=True, text=True).stdout
-        actual = {line[:22].strip(): line[23:].rsplit(None, 1)[0].strip()
-                  for line in printed.splitlines()}
+        lines = (line.split(None, 1) for line in printed.splitlines())
+        actual = {name: rest.rsplit(None, 1)[0].strip() for name, rest in lines}
         actual.pop("print-config")
         table = dict(re.findall(r"^\| `--([a-z-]+)` \| ([^|]*?) \|", README, re.M))
         self.assertEqual(table, actual)

@@ -221,10 +221,13 @@ static void test_the_configuration_shows_sources_and_hides_secrets(void **state)
     assert_int_equal(options_read_variables(&f.set, environment, &f.err), 0);
     assert_int_equal(PARSE(&f, "--body=3KiB"), 0);
     text = captured(&f, options_print);
-    assert_non_null(strstr(text, "max-threads            3                        variable\n"));
-    assert_non_null(strstr(text, "body                   3KiB                     flag\n"));
-    assert_non_null(strstr(text, "format                 text                     default\n"));
-    assert_non_null(strstr(text, "listen                 a:1,unix:/b              variable\n"));
+    assert_non_null(
+        strstr(text, "max-threads                  3                        variable\n"));
+    assert_non_null(strstr(text, "body                         3KiB                     flag\n"));
+    assert_non_null(
+        strstr(text, "format                       text                     default\n"));
+    assert_non_null(
+        strstr(text, "listen                       a:1,unix:/b              variable\n"));
     assert_non_null(strstr(text, "(hidden)"));
     assert_null(strstr(text, "hunter2"));
     free(text);
