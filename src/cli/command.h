@@ -6,7 +6,9 @@
 
 struct invocation {
     const struct option_set *options;
-    const char *operand;            /* NULL only where the command's operand may be left out */
+    const char *operand; /* the first; NULL only where the command's operand may be left out */
+    const char *const *operands; /* all, where the command takes several */
+    uint32_t n_operands;
     void *arguments;                /* the command's own struct, filled in */
     char *(*get)(const char *name); /* reads a variable that is no option: getenv, or a test's */
 };
@@ -14,6 +16,7 @@ struct invocation {
 struct command {
     const char *name;
     const char *operand; /* "MODEL.gguf"; in brackets where it may be left out */
+    uint32_t operands;   /* that may come; 0: one */
     const char *summary; /* one line */
     const char *details; /* a paragraph for --help */
     const char *examples;
@@ -29,6 +32,7 @@ struct command {
 #if MOED_WITH_SERVER
 extern const struct command load_command;
 extern const struct command serve_command;
+extern const struct command shards_command;
 #endif
 extern const struct command inspect_command;
 extern const struct command synth_command;

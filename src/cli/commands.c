@@ -10,9 +10,9 @@ static const struct command *const commands[] = {
 #if MOED_WITH_SERVER
     &serve_command,
 #endif
-    &inspect_command, &synth_command, &bench_command, &verify_command, &health_command,
+    &inspect_command, &synth_command,  &bench_command, &verify_command, &health_command,
 #if MOED_WITH_SERVER
-    &load_command,
+    &load_command,    &shards_command,
 #endif
 };
 
@@ -72,15 +72,18 @@ static int parse_and_run(const struct command *command, struct option_set *set,
                          struct option_words *words, char *(*get)(const char *name))
 {
     struct moed_error err = {0};
-    struct invocation invocation = {set, NULL, set->arguments, get};
+    struct invocation invocation = {.options = set, .arguments = set->arguments, .get = get};
     int status = options_read_variables(set, get, &err);
 
+    words->most = command->operands;
     if (status == 0)
         status = options_read_flags(set, words, &err);
     if (status == 0 && !words->operand && command->operand[0] != '[')
         status = moed_fail(&err, MOED_E_USAGE, "%s: expected %s, found nothing", command->name,
                            command->operand);
     invocation.operand = words->operand;
+    invocation.operands = words->operands;
+    invocation.n_operands = words->n_operands;
     if (status == 0)
         status = command->run(&invocation, &err);
     return status == 0 ? EXIT_FINE : complain(command, status, &err);
@@ -113,7 +116,7 @@ int commands_main(int argc, char **argv, char *(*get)(const char *name))
 {
     const char *name = argc > 1 ? argv[1] : "";
     const struct command *command = find(name);
-    struct option_words words = {argc - 2, argv + 2, NULL};
+    struct option_words words = {.argc = argc - 2, .argv = argv + 2};
 
     if (command)
         return run_command(command, &words, get);

@@ -83,10 +83,12 @@ static int read_flag(struct option_set *set, struct option_words *words, int *i,
 
 int options_read_flags(struct option_set *set, struct option_words *words, struct moed_error *err)
 {
+    const uint32_t most = words->most > 0 ? words->most : 1;
     bool flags = true; /* until "--" */
     int status = 0;
 
     words->operand = NULL;
+    words->n_operands = 0;
     for (int i = 0; i < words->argc && status == 0; i++) {
         const char *word = words->argv[i];
 
@@ -96,11 +98,12 @@ int options_read_flags(struct option_set *set, struct option_words *words, struc
             status = read_flag(set, words, &i, err);
         } else if (flags && word[0] == '-' && word[1] != '\0') {
             status = moed_fail(err, MOED_E_USAGE, "unknown option %s", word);
-        } else if (words->operand) {
+        } else if (words->n_operands == most) {
             status = moed_fail(err, MOED_E_USAGE, "unexpected \"%s\" after \"%s\"", word,
-                               words->operand);
+                               words->operands[most - 1]);
         } else {
-            words->operand = word;
+            words->operands[words->n_operands++] = word;
+            words->operand = words->operands[0];
         }
     }
     return status;

@@ -59,10 +59,15 @@ struct option_set { /* a table over one arguments struct, which holds the defaul
 int options_read_variables(struct option_set *set, char *(*get)(const char *name),
                            struct moed_error *err);
 
+#define OPERANDS_MAX 256
+
 struct option_words { /* argv after the subcommand's name, and what it came to */
     int argc;
     char **argv;
-    const char *operand; /* out: the one word that is no option, or NULL */
+    uint32_t most;                      /* operands that may come; 0: one */
+    const char *operand;                /* out: the first word that is no option, or NULL */
+    const char *operands[OPERANDS_MAX]; /* out: all of them */
+    uint32_t n_operands;
 };
 
 /* Reads the flags. MOED_E_USAGE names the word, what was found and what is accepted. */

@@ -56,7 +56,7 @@ static int parse(struct fixture *f, const char *const *words)
     static char copies[8][128];
     static char *argv[8];
 
-    f->words = (struct option_words){0, argv, NULL};
+    f->words = (struct option_words){.argv = argv, .most = f->words.most};
     for (; words[f->words.argc]; f->words.argc++) {
         snprintf(copies[f->words.argc], sizeof(copies[0]), "%s", words[f->words.argc]);
         argv[f->words.argc] = copies[f->words.argc];
@@ -100,6 +100,21 @@ static void test_a_list_replaces_its_default_and_grows(void **state)
     assert_int_equal(f.arguments.listen.n, 2);
     assert_string_equal(f.arguments.listen.at[0], "a:1");
     assert_string_equal(f.arguments.listen.at[1], "unix:/b");
+}
+
+static void test_several_operands(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    reset(&f);
+    f.words.most = 2;
+    assert_int_equal(PARSE(&f, "a", "--mlock", "b"), 0);
+    assert_int_equal(f.words.n_operands, 2);
+    assert_string_equal(f.words.operand, "a");
+    assert_string_equal(f.words.operands[1], "b");
+    assert_int_equal(PARSE(&f, "a", "b", "c"), MOED_E_USAGE);
+    assert_string_equal(f.err.message, "unexpected \"c\" after \"b\"");
 }
 
 static void test_a_double_dash_ends_the_options(void **state)
@@ -253,6 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind_is_read),
         cmocka_unit_test(test_a_list_replaces_its_default_and_grows),
+        cmocka_unit_test(test_several_operands),
         cmocka_unit_test(test_a_double_dash_ends_the_options),
         cmocka_unit_test(test_wrong_words_are_named),
         cmocka_unit_test(test_flag_beats_variable_beats_default),
