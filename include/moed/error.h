@@ -35,6 +35,7 @@ extern "C" {
     X(UNSUPPORTED, "unsupported", "Not supported", 500)                        \
     X(USAGE, "usage", "Wrong usage", 500)                                      \
     X(LOADING, "loading", "The model is loading", 503)                         \
+    X(DEVICE, "device_failed", "A device failed", 503)                         \
     X(DRAINING, "draining", "The server is draining", 503)                     \
     X(STUCK, "stuck", "A worker does not come back", 503)                      \
     X(DEADLINE, "deadline", "The deadline passed", 504)

@@ -16,9 +16,10 @@ struct moed_server_options {
     const char *listen[MOED_MAX_LISTEN]; /* "HOST:PORT", "[::1]:8080", "unix:PATH", or "fd:3": a
                                             socket that listens already */
     uint32_t n_listen;
-    const char *backend, *isa;
+    const char *backend, *isa, *devices;
     uint32_t threads, workers;
-    bool f32_rows; /* --activations f32 */
+    bool f32_rows;  /* --activations f32 */
+    bool invariant; /* --batch-invariant */
     bool map, mlock, hugepages;
     bool numa; /* workers keep to a node each, the weights are spread over them */
     uint32_t max_batch_rows, max_batch_delay_us;

@@ -6,16 +6,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef MOED_WITH_CUDA
+#define CUDA_BACKEND &moed_backend_cuda
+#else
+#define CUDA_BACKEND NULL
+#endif
+
 static const struct moed_backend_ops *const backends[] = {
-    &moed_backend_cpu, /* what "auto" means */
-    &moed_backend_reference,
+    &moed_backend_cpu, &moed_backend_reference, CUDA_BACKEND, /* last, where it is built */
 };
+
+static bool is_auto(const char *name)
+{
+    return !name || strcmp(name, "auto") == 0;
+}
 
 static const struct moed_backend_ops *find(const char *name)
 {
-    if (!name || strcmp(name, "auto") == 0)
-        return backends[0];
-    for (size_t i = 0; i < MOED_ARRAY_LEN(backends); i++)
+    for (size_t i = 0; i < MOED_ARRAY_LEN(backends) && backends[i]; i++)
         if (strcmp(backends[i]->name, name) == 0)
             return backends[i];
     return NULL;
@@ -28,17 +36,49 @@ static uint32_t share_of_cores(uint32_t teams)
     return teams <= 1 ? cores : teams >= cores ? 1 : cores / teams;
 }
 
+static int unknown(const char *name, struct moed_error *err)
+{
+    if (strcmp(name, "cuda") == 0)
+        return moed_fail(err, MOED_E_UNSUPPORTED, "this build is without the cuda backend");
+    return moed_fail(err, MOED_E_USAGE,
+                     "backend \"%s\" is unknown; known are auto, cpu, cuda, "
+                     "reference",
+                     name);
+}
+
+/* What only a CPU does. */
+static bool wants_cpu(const struct moed_backend_options *options)
+{
+    return options->isa || options->map || options->mlock || options->hugepages;
+}
+
+/* "auto": a device if there is one that takes the model, otherwise the CPU, saying why. */
+static int open_auto(const struct moed_model *model, const struct moed_backend_options *options,
+                     const struct moed_backend_ops **ops, struct moed_backend **out,
+                     struct moed_error *err)
+{
+    const struct moed_backend_ops *cuda = find("cuda");
+    struct moed_error why;
+
+    *ops = cuda;
+    if (options->devices) /* who names a device wants one */
+        return cuda ? cuda->open(model, options, out, err) : unknown("cuda", err);
+    if (cuda && !wants_cpu(options)) {
+        if (cuda->open(model, options, out, &why) == MOED_OK)
+            return MOED_OK;
+        moed_log(MOED_LOG_INFO, "computing on the CPU: %s", why.message);
+    }
+    *ops = &moed_backend_cpu;
+    return moed_backend_cpu.open(model, options, out, err);
+}
+
 int moed_backend_open(const struct moed_model *model, const struct moed_backend_options *options,
                       struct moed_backend **out, struct moed_error *err)
 {
     struct moed_backend_options complete = *options;
-    const struct moed_backend_ops *ops = find(options->name);
+    const struct moed_backend_ops *ops = NULL;
     int status;
 
-    if (!ops)
-        return moed_fail(err, MOED_E_USAGE,
-                         "backend \"%s\" is unknown; known are auto, cpu, reference",
-                         options->name);
     if (options->map && (options->mlock || options->hugepages))
         return moed_fail(
             err, MOED_E_USAGE, "weights in the file's mapping cannot be %s: leave out mmap or %s",
@@ -47,7 +87,12 @@ int moed_backend_open(const struct moed_model *model, const struct moed_backend_
         complete.threads = share_of_cores(complete.teams);
     if (complete.max_rows == 0)
         complete.max_rows = 4096;
-    status = ops->open(model, &complete, out, err);
+    if (is_auto(options->name))
+        status = open_auto(model, &complete, &ops, out, err);
+    else if ((ops = find(options->name)))
+        status = ops->open(model, &complete, out, err);
+    else
+        status = unknown(options->name, err);
     if (status != MOED_OK)
         return status;
     (*out)->ops = ops;
@@ -74,7 +119,23 @@ const char *moed_backend_isa(const struct moed_backend *backend)
 
 const char *moed_backend_activations(const struct moed_backend *backend)
 {
-    return backend->f32_rows ? "f32" : "int8";
+    return backend->activations;
+}
+
+bool moed_backend_failed(const struct moed_backend *backend)
+{
+    return atomic_load(&backend->failed);
+}
+
+int moed_backend_read_gbps(struct moed_backend *backend, double *gbps, struct moed_error *err)
+{
+    *gbps = 0;
+    return backend->ops->read_gbps ? backend->ops->read_gbps(backend, gbps, err) : MOED_OK;
+}
+
+double moed_workspace_device_seconds(const struct moed_workspace *workspace)
+{
+    return workspace->device_seconds;
 }
 
 uint32_t moed_backend_threads(const struct moed_backend *backend)

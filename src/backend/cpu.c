@@ -48,6 +48,7 @@ static int cpu_open(const struct moed_model *model, const struct moed_backend_op
     }
     cpu->base.isa = cpu->isa->name;
     cpu->base.f32_rows = options->f32_rows;
+    cpu->base.activations = options->f32_rows ? "f32" : "int8";
     cpu->base.threads = team_limit(options->threads);
     cpu->solo_work = options->solo_work;
     cpu->base.bytes = cpu->resident.bytes;

@@ -338,6 +338,7 @@ static int reference_open(const struct moed_model *model,
     }
     reference->base.isa = "float64";
     reference->base.f32_rows = true;
+    reference->base.activations = "f32";
     reference->base.threads = 1;
     reference->base.bytes = reference->resident.bytes;
     *out = &reference->base;

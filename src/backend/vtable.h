@@ -5,6 +5,8 @@
 
 #include <moed/backend.h>
 
+#include <stdatomic.h>
+
 struct moed_backend_ops {
     const char *name;
     /* `options` are complete: threads and max_rows are set. */
@@ -16,12 +18,15 @@ struct moed_backend_ops {
     void (*workspace_destroy)(struct moed_workspace *workspace);
     int (*forward)(struct moed_workspace *workspace, uint32_t layer_at,
                    struct moed_batch_rows *batch, struct moed_error *err);
+    /* NULL where there is no device. */
+    int (*read_gbps)(struct moed_backend *backend, double *gbps, struct moed_error *err);
 };
 
 struct moed_backend {
     const struct moed_backend_ops *ops;
     const struct moed_model *model;
-    const char *isa;
+    const char *isa, *activations;
+    atomic_bool failed; /* its device is not to be trusted any more */
     bool f32_rows;
     uint32_t threads, max_rows;
     uint64_t bytes;
@@ -29,9 +34,11 @@ struct moed_backend {
 
 struct moed_workspace {
     struct moed_backend *backend;
+    double device_seconds; /* of the last call, where the device keeps its own time */
 };
 
 extern const struct moed_backend_ops moed_backend_reference;
 extern const struct moed_backend_ops moed_backend_cpu;
+extern const struct moed_backend_ops moed_backend_cuda; /* where MOED_WITH_CUDA */
 
 #endif

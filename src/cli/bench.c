@@ -58,7 +58,7 @@ static int by_seconds(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* One forward pass of the next layer over fresh rows. */
+/* One forward pass of the next layer over fresh rows, by the device's own clock if it has one. */
 static int take_sample(struct bench *bench, uint32_t rows, struct sample *sample,
                        struct moed_error *err)
 {
@@ -71,15 +71,29 @@ static int take_sample(struct bench *bench, uint32_t rows, struct sample *sample
     sample->layer = layer;
     begin = moed_now_ns();
     status = runner_forward(&bench->runner, layer, bench->hidden, rows, err);
-    sample->seconds = (double)(moed_now_ns() - begin) * 1e-9;
+    sample->seconds = moed_workspace_device_seconds(bench->runner.workspace);
+    if (sample->seconds == 0)
+        sample->seconds = (double)(moed_now_ns() - begin) * 1e-9;
     sample->bytes = (double)bench->runner.weight_bytes;
     sample->flops = describe_flops(layer) * rows;
     sample->active_experts = bench->runner.active_experts;
     return status;
 }
 
-/* Warms up, samples for about `seconds`, and takes the median sample. Its bandwidth and experts
- * are its own; layers of different types in one model make the median that of a typical layer. */
+/* What weights can be read with at most: by the device, or by this CPU. */
+static int read_bandwidth(struct bench *bench, double *gbps, struct moed_error *err)
+{
+    struct moed_backend *backend = bench->runner.backend;
+    const int status = moed_backend_read_gbps(backend, gbps, err);
+
+    if (status != 0 || *gbps > 0)
+        return status;
+    return probe_read_bandwidth(moed_backend_threads(backend), gbps, err);
+}
+
+/* Warms up every layer, samples for about `seconds`, and takes the median sample. Its bandwidth and
+ * experts are its own; layers of different types in one model make the median that of a typical
+ * layer. */
 static int measure(struct bench *bench, uint32_t rows, struct result *result,
                    struct moed_error *err)
 {
@@ -89,14 +103,13 @@ static int measure(struct bench *bench, uint32_t rows, struct result *result,
     uint32_t n = 0;
     int status = 0;
 
-    for (int i = 0; i < 2 && status == 0; i++)
+    for (uint32_t i = 0; i < 2 * bench->model->n_layers && status == 0; i++)
         status = take_sample(bench, rows, &bench->samples[0], err);
     begin = moed_now_ns();
     while (status == 0 && n < SAMPLES_MAX && (n < SAMPLES_MIN || moed_now_ns() - begin < budget))
         status = take_sample(bench, rows, &bench->samples[n++], err);
     if (status == 0)
-        status = probe_read_bandwidth(moed_backend_threads(bench->runner.backend),
-                                      &result->dram_read_gbps, err);
+        status = read_bandwidth(bench, &result->dram_read_gbps, err);
     if (status != 0)
         return status;
     qsort(bench->samples, n, sizeof(*bench->samples), by_seconds);
@@ -210,6 +223,12 @@ static int prepare(struct bench *bench, const char *path, struct moed_error *err
     return 0;
 }
 
+/* A device has other arithmetic than that of the CPU's ceilings. */
+static bool on_device(const struct bench *bench)
+{
+    return strcmp(moed_backend_name(bench->runner.backend), "cuda") == 0;
+}
+
 static int begin_output(struct bench *bench, struct moed_error *err)
 {
     const struct bench_arguments *arguments = bench->arguments;
@@ -217,6 +236,8 @@ static int begin_output(struct bench *bench, struct moed_error *err)
     int status = 0;
 
     if (arguments->ceilings)
+        status = read_bandwidth(bench, &bench->ceilings.dram_read_gbps, err);
+    if (arguments->ceilings && status == 0 && !on_device(bench))
         status =
             ceilings_measure(moed_backend_threads(bench->runner.backend), &bench->ceilings, err);
     if (status != 0)
@@ -275,12 +296,16 @@ static const struct option options[] = {
     {"rows", OPTION_NUMBERS, AT(rows), "N,N...", .help = "batch sizes", .min = 1},
     {"threads", OPTION_NUMBER, AT(backend.threads), "N", .help = "threads of the team",
      .unset = "physical cores"},
-    {"backend", OPTION_TEXT, AT(backend.name), "NAME", .help = "auto, cpu or reference",
+    {"backend", OPTION_TEXT, AT(backend.name), "NAME", .help = "auto, cpu, cuda or reference",
      .unset = "auto"},
     {"isa", OPTION_TEXT, AT(backend.isa), "NAME", .help = "instruction set of the cpu backend",
      .unset = "best found"},
+    {"devices", OPTION_TEXT, AT(backend.devices), "0,1",
+     .help = "of the cuda backend; they share the layers", .unset = "the first"},
     {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
      .help = "form of the rows: f32 is exact, and slower"},
+    {"batch-invariant", OPTION_SWITCH, AT(backend.invariant), NULL,
+     .help = "of the cuda backend: rows' bits do not depend on their batch, slower"},
     {"load", OPTION_CHOICE, AT(load), "resident|mmap",
      .help = "weights in private memory or in the file's mapping"},
     {"seconds", OPTION_SECONDS, AT(seconds), "S", .help = "time to measure each size"},
@@ -299,6 +324,7 @@ const struct command bench_command = {
         "and not from a cache, and prints the median. weight_gbps counts the bytes of the\n"
         "experts that had a row; dram_read_gbps is what this machine's memory gave in the\n"
         "same run. Models of several layers, larger than the caches, give honest numbers.\n"
+        "The cuda backend's times are the device's, without the rows' way there and back.\n"
         "--ceilings prints what memory and each arithmetic unit can do at most, and for each\n"
         "size the bound that applies, the one that would take longer: memory's, or that of\n"
         "the unit that the up projections use; and how much of it was reached.",

@@ -37,6 +37,8 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
     const struct moed_backend_options backend = {
         .name = options->backend,
         .isa = options->isa,
+        .devices = options->devices,
+        .invariant = options->invariant,
         .threads = options->threads,
         .teams = worker_count(options),
         .f32_rows = options->f32_rows,

@@ -1,5 +1,6 @@
 /* Every row of the architecture table: a small random model of it, with all that the row may have,
- * computes the same on the CPU as in the float64 reference, in every mode that it takes. */
+ * computes the same on the CPU, and on a GPU where there is one, as in the float64 reference, in
+ * every mode that it takes. */
 #include "tests/unit/model/claims.h"
 
 #include <math.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "../support/golden.h"
+#include "device.h"
 #include "kernels/random.h"
 
 #define H ((size_t)RECIPE_H)
@@ -22,6 +24,7 @@ struct answer {
 };
 
 static float rows[T * H];
+static bool device; /* the tests run on it */
 
 static void run(const struct moed_model *model, const char *backend, uint8_t flags,
                 struct answer *out)
@@ -55,20 +58,26 @@ static void run(const struct moed_model *model, const char *backend, uint8_t fla
     moed_backend_close(b);
 }
 
-static void check_mode(const struct moed_model *model, uint8_t flags)
+static void check_backend(const struct moed_model *model, const char *backend, uint8_t flags)
 {
     struct answer expected, found;
 
     run(model, "reference", flags, &expected);
-    run(model, "cpu", flags, &found);
+    run(model, backend, flags, &found);
     for (size_t i = 0; i < T * K; i++) {
         if (found.ids[i] != expected.ids[i] ||
             !(fabsf(found.weights[i] - expected.weights[i]) <= 1e-6F))
-            fail_msg("%s, flags %u: another choice in row %zu", model->arch, flags, i / K);
+            fail_msg("%s, %s, flags %u: another choice in row %zu", model->arch, backend, flags,
+                     i / K);
     }
     if (!(golden_error(found.output, expected.output, T * H) <= 1e-6))
-        fail_msg("%s, flags %u: relative error %g", model->arch, flags,
+        fail_msg("%s, %s, flags %u: relative error %g", model->arch, backend, flags,
                  golden_error(found.output, expected.output, T * H));
+}
+
+static void check_mode(const struct moed_model *model, uint8_t flags)
+{
+    check_backend(model, device ? "cuda" : "cpu", flags);
 }
 
 static void check_modes(const struct moed_model *model)
@@ -108,7 +117,9 @@ static void every_row_agrees_with_the_reference(void **state)
 {
     const struct claim *c;
 
-    (void)state;
+    device = *state != NULL;
+    if (device && !has_device())
+        skip();
     for (size_t i = 0; (c = claim_at(i)); i++) {
         struct moed_model *model;
         struct recipe r;
@@ -207,8 +218,11 @@ static int random_rows(void **state)
 
 int main(void)
 {
+    static char on_device[] = "device";
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_agrees_with_the_reference),
+        {"every_row_agrees_with_the_reference_on_a_device", every_row_agrees_with_the_reference,
+         NULL, NULL, on_device},
         cmocka_unit_test(chunks_by_hand),
     };
 

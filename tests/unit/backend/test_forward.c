@@ -15,6 +15,7 @@
 
 #include "../support/golden.h"
 #include "../support/tiny.h"
+#include "device.h"
 #include "kernels/random.h"
 
 #define H 64
@@ -22,8 +23,8 @@
 #define K 2
 #define T 5
 
-static const char *const backends[] = {"reference", "cpu"};
-#define N_BACKENDS 2
+static const char *const backends[] = {"reference", "cpu", "cuda"};
+#define N_BACKENDS (has_device() ? 3 : 2)
 
 struct rig {
     char path[256];
@@ -384,6 +385,9 @@ static void mapped_weights_answer_alike(void **state)
 
 int main(void)
 {
+    if (!has_device())
+        print_message("skip  what a forward call promises, on cuda: there is no device\n");
+
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dominant_expert),
         cmocka_unit_test(empty_batch),

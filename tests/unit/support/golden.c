@@ -182,12 +182,12 @@ double golden_tolerance(const struct golden_case *c, const char *backend)
         return 2e-6;
     snprintf(words, sizeof words, "%s", c->types);
     for (char *w = strtok_r(words, " ", &state); w; w = strtok_r(NULL, " ", &state)) {
-        double limit = 1.25e-2;
+        double limit = strcmp(backend, "cuda") == 0 ? 2e-3 : 1.25e-2;
 
         if (strcmp(w, "f32") == 0)
             limit = 1e-6;
         else if (strcmp(w, "f16") == 0)
-            limit = 4e-4;
+            limit = strcmp(backend, "cuda") == 0 ? 1e-3 : 4e-4;
         else if (strcmp(w, "bf16") == 0)
             limit = 3e-3;
         worst = limit > worst ? limit : worst;

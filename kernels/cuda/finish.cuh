@@ -1,0 +1,179 @@
+/* finish: what becomes of a product's sums: scales, biases and weights, the activation between up
+ * and down, and its way out as f32 or as f16 in the units of its entry. */
+#ifndef MOED_CUDA_FINISH_CUH
+#define MOED_CUDA_FINISH_CUH
+
+#include "cuda.h"
+#include "guard.cuh"
+#include "rows.cuh"
+
+DEVICE float sigmoid(float x)
+{
+    return 1.0F / (1.0F + expf(-x));
+}
+
+DEVICE float gelu(float x)
+{
+    return 0.5F * x * (1.0F + tanhf(0.79788456080286535588F * x * (1.0F + 0.044715F * x * x)));
+}
+
+DEVICE float gated(enum moed_activation activation, float g)
+{
+    if (activation == MOED_ACT_GELU)
+        return gelu(g);
+    if (activation == MOED_ACT_RELU)
+        return fmaxf(g, 0.0F);
+    return g * sigmoid(g);
+}
+
+DEVICE float activate(const struct moed_expert_rule &rule, float g, float u)
+{
+    switch (rule.activation) {
+    case MOED_ACT_RELU_SQ:
+        return fmaxf(u, 0.0F) * fmaxf(u, 0.0F);
+    case MOED_ACT_GELU_UNGATED:
+        return gelu(u);
+    case MOED_ACT_SWIGLU_OAI:
+        g = fminf(g, rule.limit);
+        u = fmaxf(fminf(u, rule.limit), -rule.limit);
+        return g * sigmoid(rule.alpha * g) * (u + 1.0F);
+    case MOED_ACT_SITU:
+        if (rule.lambda > 0.0F)
+            u = rule.lambda * tanhf(u / rule.lambda);
+        return rule.beta * tanhf(g / rule.beta) * sigmoid(g) * u;
+    default:
+        break;
+    }
+    if (rule.clamp == MOED_CLAMP_NONE)
+        return gated(rule.activation, g) * u;
+    u = fmaxf(fminf(u, rule.clamp_limit), -rule.clamp_limit);
+    if (rule.clamp == MOED_CLAMP_PRE)
+        return gated(rule.activation, fminf(g, rule.clamp_limit)) * u;
+    return fminf(gated(rule.activation, g), rule.clamp_limit) * u;
+}
+
+/* One column of a product: an entry. */
+struct column {
+    uint32_t entry, expert; /* of its matrix */
+    float factor;           /* the entry's units, and its weight where that is on the input */
+};
+
+DEVICE column column_of(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                        uint32_t i)
+{
+    const uint32_t entry = t.first + i;
+    const uint32_t row = p.in_row ? p.in_row[entry] : entry;
+    float factor = p.in_factor ? p.in_factor[row] : 1.0F;
+
+    if (p.way != MOED_CUDA_EXACT)
+        factor /= p.matrix.unit;
+    if (p.weight_in)
+        factor *= p.weight_in[entry];
+    return {entry, t.expert - p.first_expert, factor};
+}
+
+DEVICE uint32_t features_of(const struct moed_cuda_product &p)
+{
+    return p.matrix.paired ? p.matrix.rows / 2 : p.matrix.rows;
+}
+
+/* `of` 1 is the up of a paired matrix; its rows are numbered by feature, as its bias is. */
+DEVICE float finished(const struct moed_cuda_product &p, const column &c, int of, uint32_t row,
+                      float sum)
+{
+    float value = sum * c.factor;
+
+    if (p.scale[of])
+        value *= p.scale[of][c.expert];
+    if (p.bias[of])
+        value += p.bias[of][(size_t)c.expert * features_of(p) + row];
+    return value;
+}
+
+DEVICE void put_activation(const struct moed_cuda_product &p, const column &c, uint32_t feature,
+                           float h)
+{
+    const size_t at = (size_t)c.entry * p.out_ld;
+
+    if (p.way == MOED_CUDA_EXACT) {
+        ((float *)p.out)[at + feature] = h;
+        return;
+    }
+    h /= p.entry_factor[c.entry];
+    guard_note(p.guard + 4 * (size_t)c.entry, h);
+    ((__half *)p.out)[at + position(feature, p.lane_order)] = __float2half_rn(h);
+    if (feature + 1 == features_of(p)) /* what pads the entry is read too */
+        for (uint32_t k = feature + 1; k < p.out_ld; k++)
+            ((__half *)p.out)[at + position(k, p.lane_order)] = __float2half_rn(0.0F);
+}
+
+DEVICE void put_row(const struct moed_cuda_product &p, const column &c, uint32_t row, float sum)
+{
+    if (row >= p.matrix.rows)
+        return;
+
+    float value = finished(p, c, 0, row, sum);
+
+    if (p.finish == MOED_CUDA_ACTIVATE) {
+        const float gate = p.gate ? p.gate[(size_t)c.entry * p.matrix.rows + row] : 0.0F;
+
+        put_activation(p, c, row, activate(p.rule, gate, value));
+        return;
+    }
+    if (p.weight_out)
+        value *= p.weight_out[c.entry];
+    ((float *)p.out)[(size_t)c.entry * p.out_ld + row] = value;
+}
+
+/* Rows g and g + 8 of block `block` of 16, which one thread has. */
+DEVICE void finish_two(const struct moed_cuda_product &p, const column &c, uint32_t block,
+                       uint32_t g, float lower, float upper)
+{
+    if (p.matrix.paired) {
+        const uint32_t feature = block * 8 + g;
+
+        if (feature < p.matrix.rows / 2)
+            put_activation(p, c, feature,
+                           activate(p.rule, finished(p, c, 0, feature, lower),
+                                    finished(p, c, 1, feature, upper)));
+        return;
+    }
+    put_row(p, c, block * 16 + g, lower);
+    put_row(p, c, block * 16 + g + 8, upper);
+}
+
+/* ---- what there is to do ---- */
+
+struct work {
+    uint32_t first, tiles;
+};
+
+DEVICE work work_of(const struct moed_cuda_product &p)
+{
+    if (!p.tiles)
+        return {0, (p.batch->rows + p.columns - 1) / p.columns};
+
+    const uint32_t first = p.bank > 0 ? p.tile_end[p.bank - 1] : 0;
+
+    return {first, p.tile_end[p.bank] - first};
+}
+
+DEVICE struct moed_cuda_tile tile_at(const struct moed_cuda_product &p, const work &w, uint32_t i)
+{
+    if (p.tiles)
+        return p.tiles[w.first + i];
+
+    const uint32_t first = i * p.columns;
+    const uint32_t left = p.batch->rows - first;
+
+    return {p.first_expert, first, left < p.columns ? left : p.columns};
+}
+
+DEVICE const uint8_t *tiles_of(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                               uint32_t block)
+{
+    return p.matrix.tiles + (t.expert - p.first_expert) * p.matrix.expert_bytes +
+           block * p.matrix.block_bytes;
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* formats: the formats that product.cu was compiled for, and what is told of all of them. */
+#include "cuda.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FORMATS(X)                                                                                 \
+    X(F32)                                                                                         \
+    X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) \
+        X(IQ4_NL) X(IQ4_XS) X(MXFP4)
+
+#define DECLARE(NAME) extern "C" const struct moed_cuda_format moed_cuda_##NAME;
+FORMATS(DECLARE)
+
+#define ADDRESS(NAME) &moed_cuda_##NAME,
+static const struct moed_cuda_format *const formats[] = {FORMATS(ADDRESS)};
+
+const struct moed_cuda_format *moed_cuda_format_at(size_t i)
+{
+    return i < sizeof formats / sizeof formats[0] ? formats[i] : NULL;
+}
+
+const struct moed_cuda_format *moed_cuda_format_by_name(const char *name)
+{
+    for (size_t i = 0; moed_cuda_format_at(i); i++)
+        if (strcmp(formats[i]->name, name) == 0)
+            return formats[i];
+    return NULL;
+}
+
+bool moed_cuda_matrix_shape(struct moed_cuda_matrix *m)
+{
+    const uint64_t chunks = ((uint64_t)m->cols + m->format->chunk - 1) / m->format->chunk;
+    const uint64_t features = m->paired ? m->rows / 2 : m->rows;
+    const uint64_t per_block = m->paired ? 8 : 16;
+
+    m->blocks = (uint32_t)((features + per_block - 1) / per_block);
+    m->block_bytes = chunks * m->format->tile_bytes;
+    /* A part of a product counts its bytes in 32 bits. */
+    return m->block_bytes <= UINT32_MAX / 2 &&
+           !__builtin_mul_overflow(m->block_bytes, m->blocks, &m->expert_bytes);
+}
+
+float moed_cuda_unit(const struct moed_cuda_format *format, const struct moed_cuda_range *range)
+{
+    float weight, scale, unit = 1.0F;
+
+    if (format == &moed_cuda_F16) /* they are multiplied as they are */
+        return 1.0F;
+    memcpy(&weight, &range->weight, sizeof weight);
+    memcpy(&scale, &range->scale, sizeof scale);
+    if (weight > 0.0F && weight <= 3.0e38F) /* the largest weight becomes 2^8 to 2^9 */
+        unit = scalbnf(1.0F, 8 - ilogbf(weight));
+    unit = fminf(fmaxf(unit, 0x1p-14F), 0x1p15F);
+    return weight * unit <= 32768.0F && scale * unit <= 32768.0F ? unit : 0.0F;
+}

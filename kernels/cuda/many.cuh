@@ -1,0 +1,222 @@
+/* many: products for many entries an expert: 128 weight rows × up to 128 entries a thread block, 16
+ * rows a warp. Weights stream through a ring of each warp's own and become f16 in registers;
+ * entries are gathered, 64 inputs at a time, into a ring that the block shares. On sm_90a the
+ * product is wgmma's, weights from registers and entries from shared memory; elsewhere
+ * mma.m16n8k16's, whose fragments are the same.
+ *
+ * Two blocks share a multiprocessor, so that one multiplies while the other waits. */
+#ifndef MOED_CUDA_MANY_CUH
+#define MOED_CUDA_MANY_CUH
+
+#include "finish.cuh"
+#include "launch.cuh"
+
+constexpr int MANY_WARPS = 8;
+constexpr int MANY_THREADS = MANY_WARPS * 32;
+constexpr int MANY_SLOTS = 3;       /* of 64 inputs of all entries */
+constexpr uint32_t SUM_STRIDE = 20; /* floats from a column's 16 sums to the next: other banks */
+
+template <class F> struct many_shape {
+    static constexpr int tiles = tile<F>::chunk == 256 ? 1 : tile<F>::bytes > 1000 ? 2 : 4;
+    static constexpr int stage = tiles * tile<F>::bytes;   /* of a warp's weights; there are 2 */
+    static constexpr int blocks = tiles * tile<F>::blocks; /* of 64 inputs */
+
+    static constexpr int bytes(int columns)
+    {
+        const int rings = MANY_SLOTS * columns * 128 + MANY_WARPS * 2 * stage;
+        const int sums = MANY_WARPS * columns * SUM_STRIDE * (int)sizeof(float);
+
+        return 1024 + (rings > sums ? rings : sums);
+    }
+};
+
+/* d += 16 rows a warp × N entries over 16 inputs, the step-th of the entries' slot at `slot`. */
+template <int N>
+DEVICE void many_multiply(float (&d)[N / 8][4], const uint32_t a[4], uint32_t slot, int step)
+{
+#if HAVE_WGMMA
+    wgmma_fence();
+    wgmma<N>(d, a, wgmma_rows(slot + step * 32));
+    wgmma_commit();
+    wgmma_wait<1>();
+#else
+    const uint32_t lane = threadIdx.x % 32;
+    const uint32_t row = lane / 16 * 8 + lane % 8;
+    const uint32_t at = slot + row * 128 + ((step * 2 + lane / 8 % 2) ^ (row % 8)) * 16;
+
+#pragma unroll
+    for (int j = 0; j < N / 8; j += 2) {
+        uint32_t b[4];
+
+        load_matrices(b, at + j * 1024);
+        mma_16_8_16(d[j], a, b[0], b[1]);
+        mma_16_8_16(d[j + 1], a, b[2], b[3]);
+    }
+#endif
+}
+
+template <class F, int N> struct many_tile {
+    static constexpr int loads = N < 32 ? 1 : N / 32; /* rows of entries a thread copies from */
+
+    const struct moed_cuda_product &p;
+    uint32_t blocks;            /* of 64 inputs */
+    uint32_t slots, slot_bytes; /* the entries' ring */
+    uint8_t *ring;              /* this warp's weights' */
+    const uint8_t *weights;
+    uint32_t weight_bytes;
+    const uint4 *rows[loads];
+
+    DEVICE void find_rows(const struct moed_cuda_tile &t)
+    {
+#pragma unroll
+        for (int i = 0; i < loads; i++) {
+            const uint32_t at = threadIdx.x / 8 + 32 * i;
+            const uint32_t entry = t.first + (at < t.n ? at : t.n - 1);
+
+            rows[i] = (const uint4 *)((const __half *)p.in +
+                                      (size_t)(p.in_row ? p.in_row[entry] : entry) * p.in_ld) +
+                      threadIdx.x % 8;
+        }
+    }
+
+    DEVICE void copy_entries(uint32_t block)
+    {
+        const uint32_t to = slots + block % MANY_SLOTS * slot_bytes;
+
+#pragma unroll
+        for (int i = 0; i < loads; i++) {
+            const uint32_t at = threadIdx.x / 8 + 32 * i;
+
+            if (at < N)
+                copy_16_async(to + at * 128 + (threadIdx.x % 8 ^ at % 8) * 16, rows[i] + block * 8);
+        }
+    }
+
+    DEVICE void copy_weights(uint32_t stage)
+    {
+        const uint32_t at = stage * many_shape<F>::stage;
+        const uint32_t to = shared_address(ring + stage % 2 * many_shape<F>::stage);
+
+        for (uint32_t i = threadIdx.x % 32 * 16; i < many_shape<F>::stage; i += 512)
+            if (at + i < weight_bytes)
+                copy_16_async(to + i, weights + at + i);
+    }
+
+    DEVICE void begin()
+    {
+        copy_weights(0);
+        copy_weights(1);
+        copy_entries(0);
+        copies_commit();
+        if (blocks > 1)
+            copy_entries(1);
+        copies_commit();
+    }
+
+    /* What block `b` needs has arrived, and nobody reads what is copied over now. */
+    DEVICE void advance(uint32_t b)
+    {
+        copies_wait<1>();
+        fence_for_wgmma();
+        __syncthreads();
+        if (b > 0 && b % many_shape<F>::blocks == 0)
+            copy_weights(b / many_shape<F>::blocks + 1);
+        if (b + 2 < blocks)
+            copy_entries(b + 2);
+        copies_commit();
+    }
+
+    DEVICE void multiply(float (&d)[N / 8][4])
+    {
+        begin();
+#pragma unroll 1
+        for (uint32_t b = 0; b < blocks; b++) {
+            const uint32_t in_stage = b % many_shape<F>::blocks;
+            const uint8_t *stage = ring + b / many_shape<F>::blocks % 2 * many_shape<F>::stage +
+                                   in_stage / tile<F>::blocks * tile<F>::bytes;
+            const uint32_t slot = slots + b % MANY_SLOTS * slot_bytes;
+            lane_weights<F> w;
+            uint32_t a[2][4];
+
+            advance(b);
+            w.load(stage, (int)(in_stage % tile<F>::blocks), (int)(threadIdx.x % 32),
+                   p.matrix.unit);
+#pragma unroll
+            for (int step = 0; step < 4; step++) {
+                w.fragment(step, p.matrix.unit, a[step % 2]);
+                many_multiply<N>(d, a[step % 2], slot, step);
+            }
+            wgmma_wait<0>();
+        }
+        copies_wait<0>();
+    }
+};
+
+/* A warp's sums on their way from its registers, [columns][16 rows], where the rings were. */
+template <int N> DEVICE void many_put_sums(const float (&d)[N / 8][4], uint32_t lane, float *sums)
+{
+#pragma unroll
+    for (int j = 0; j < N / 8; j++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            sums[(j * 8 + lane % 4 * 2 + i % 2) * SUM_STRIDE + lane / 4 + i / 2 * 8] = d[j][i];
+}
+
+template <class F, int N>
+DEVICE void many_unit(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                      uint32_t block, uint8_t *shared, float *sums)
+{
+    const uint32_t slot_bytes = p.columns * 128;
+    const bool mine = block < p.matrix.blocks;
+    many_tile<F, N> tile = {p,
+                            (p.matrix.cols + BLOCK_K - 1) / BLOCK_K,
+                            shared_address(shared),
+                            slot_bytes,
+                            shared + MANY_SLOTS * slot_bytes +
+                                threadIdx.x / 32 * 2 * many_shape<F>::stage,
+                            mine ? tiles_of(p, t, block) : NULL,
+                            mine ? (uint32_t)p.matrix.block_bytes : 0};
+    float d[N / 8][4] = {};
+
+    tile.find_rows(t);
+    tile.multiply(d);
+    __syncthreads(); /* nobody reads the rings now */
+    many_put_sums<N>(d, threadIdx.x % 32, sums);
+}
+
+template <class F>
+__global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moed_cuda_product p)
+{
+    extern __shared__ uint8_t unaligned[];
+
+    follow();
+
+    uint8_t *shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
+    float *sums = (float *)shared + threadIdx.x / 32 * p.columns * SUM_STRIDE;
+    const uint32_t groups = (p.matrix.blocks + MANY_WARPS - 1) / MANY_WARPS;
+    const work w = work_of(p);
+
+    for (uint32_t unit = blockIdx.x; unit < w.tiles * groups; unit += gridDim.x) {
+        const struct moed_cuda_tile t = tile_at(p, w, unit / groups);
+        const uint32_t block = unit % groups * MANY_WARPS + threadIdx.x / 32;
+
+        if (t.n <= 16)
+            many_unit<F, 16>(p, t, block, shared, sums);
+        else if (t.n <= 32)
+            many_unit<F, 32>(p, t, block, shared, sums);
+        else if (t.n <= 64)
+            many_unit<F, 64>(p, t, block, shared, sums);
+        else
+            many_unit<F, 128>(p, t, block, shared, sums);
+        __syncwarp();
+#pragma unroll 1
+        for (uint32_t i = threadIdx.x % 32; i < t.n * 8 && block < p.matrix.blocks; i += 32) {
+            const float *from = sums + i / 8 * SUM_STRIDE + i % 8;
+
+            finish_two(p, column_of(p, t, i / 8), block, i % 8, from[0], from[8]);
+        }
+        __syncthreads(); /* before the rings are filled again */
+    }
+}
+
+#endif

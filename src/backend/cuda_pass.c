@@ -1,0 +1,395 @@
+/* cuda_pass: a layer's launches, in their order. */
+#include "cuda.h"
+
+/* Entries of a tile at most. */
+static uint32_t columns_of(enum moed_cuda_way way)
+{
+    static const uint32_t columns[] = {
+        [MOED_CUDA_FEW] = 8, [MOED_CUDA_MANY] = 128, [MOED_CUDA_EXACT] = 16};
+
+    return columns[way];
+}
+
+static uint32_t padded(uint32_t cols)
+{
+    return (cols + MOED_CUDA_BLOCK_K - 1) / MOED_CUDA_BLOCK_K * MOED_CUDA_BLOCK_K;
+}
+
+static bool is_exact(const struct cuda_pass *p)
+{
+    return p->way == MOED_CUDA_EXACT;
+}
+
+static const float *rows_of(const struct cuda_pass *p)
+{
+    return p->normed ? p->b->x : p->b->hidden;
+}
+
+static struct cuda_meta meta_of(const struct cuda_pass *p)
+{
+    const struct moed_layer *s = p->layer->spec;
+    const uint32_t chunks = s->chunk_size ? s->experts / s->chunk_size : 0;
+
+    return cuda_meta_of(p->extent, p->grid_rows, p->slots, s->experts + 1 + chunks);
+}
+
+static cudaError_t normalise(const struct cuda_pass *p)
+{
+    const struct moed_layer *s = p->layer->spec;
+    const struct moed_cuda_normed n = {
+        .batch = p->b->batch,
+        .grid_rows = p->grid_rows,
+        .cols = s->hidden,
+        .kind = s->block.norm == MOED_NORM_LAYER ? MOED_CUDA_LAYER_NORM : MOED_CUDA_RMS,
+        .eps = s->block.norm_eps,
+        .weight = p->layer->norm,
+        .bias = p->layer->norm_bias,
+        .flags = p->b->flags,
+        .flag = s->block.norm == MOED_NORM_NONE ? 0 : MOED_CUDA_NORM,
+        .from = p->b->hidden,
+        .to = p->b->x,
+    };
+
+    return p->normed ? moed_cuda_normalise(&n, p->b->stream) : cudaSuccess;
+}
+
+static cudaError_t halve(const struct cuda_pass *p, const struct moed_cuda_halves *of)
+{
+    struct moed_cuda_halves h = *of;
+
+    h.batch = p->b->batch;
+    h.grid_rows = p->grid_rows;
+    h.lane_order = p->way == MOED_CUDA_FEW;
+    return is_exact(p) ? cudaSuccess : moed_cuda_halve(&h, p->b->stream);
+}
+
+static cudaError_t route(const struct cuda_pass *p)
+{
+    const struct cuda_layer *l = p->layer;
+    const struct cuda_meta meta = meta_of(p);
+    const struct moed_cuda_router r = {
+        .batch = p->b->batch,
+        .grid_rows = p->grid_rows,
+        .hidden = l->spec->hidden,
+        .experts = l->spec->experts,
+        .used = l->spec->used,
+        .rule = l->spec->router,
+        .weight = l->router_weight,
+        .bias = l->router_bias,
+        .select_bias = l->select_bias,
+        .shared_gate = l->shared_gate,
+        .has_shared = l->spec->shared.width > 0,
+        .invariant = p->invariant,
+        .x = rows_of(p),
+        .flags = p->b->flags,
+        .logits = p->b->logits,
+        .ids = (int32_t *)(void *)(p->b->meta + meta.ids),
+        .weights = (float *)(void *)(p->b->meta + meta.weights),
+        .not_finite = p->b->meta + meta.not_finite,
+        .takes = p->b->takes,
+        .shared_weight = p->b->shared_weight,
+        .entry_of = p->b->entry_of,
+    };
+    cudaError_t status = p->routed ? moed_cuda_logits(&r, p->b->stream) : cudaSuccess;
+
+    if (status == cudaSuccess)
+        status = moed_cuda_choose(&r, p->b->stream);
+    return status;
+}
+
+static cudaError_t plan(const struct cuda_pass *p)
+{
+    const struct moed_layer *s = p->layer->spec;
+    const struct cuda_meta meta = meta_of(p);
+    const struct moed_cuda_plan plan = {
+        .batch = p->b->batch,
+        .experts = s->experts,
+        .chunk_size = s->chunk_size,
+        .chunks = s->chunk_size ? s->experts / s->chunk_size : 0,
+        .chunk_scale = s->chunk_scale,
+        .weight_on_input = s->router.weight_on_input,
+        .columns = columns_of(p->way),
+        .ids = (const int32_t *)(const void *)(p->b->meta + meta.ids),
+        .weights = (const float *)(const void *)(p->b->meta + meta.weights),
+        .shared_weight = p->b->shared_weight,
+        .takes = p->b->takes,
+        .retry = p->again ? p->b->retry : NULL,
+        .size = p->b->x_size,
+        .latent_size = p->layer->latent_down.format ? p->b->latent_size : NULL,
+        .count = (uint32_t *)(void *)(p->b->meta + meta.count),
+        .tile_end = p->b->tile_end,
+        .tiles = p->b->tiles,
+        .entry_row = p->b->entry_row,
+        .entry_weight = p->b->entry_weight,
+        .entry_factor = p->b->entry_factor,
+        .guard = is_exact(p) ? NULL : p->b->guard,
+        .entry_of = p->b->entry_of,
+        .any_retry = (uint32_t *)(void *)(p->b->meta + meta.any_retry),
+    };
+
+    return moed_cuda_plan_entries(&plan, p->b->stream);
+}
+
+/* ---- products ---- */
+
+static struct moed_cuda_product product(const struct cuda_pass *p, const struct moed_cuda_matrix *m)
+{
+    struct moed_cuda_product product = {
+        .matrix = *m,
+        .way = p->way,
+        .batch = p->b->batch,
+        .columns = columns_of(p->way),
+        .whole = p->invariant,
+        .lane_order = p->way == MOED_CUDA_FEW,
+        .entry_factor = p->b->entry_factor,
+        .guard = p->b->guard,
+    };
+
+    if (is_exact(p))
+        product.matrix.unit = 1.0F;
+    return product;
+}
+
+/* Over every row of the batch, of a matrix that is not per expert. */
+static cudaError_t multiply_rows(const struct cuda_pass *p, const struct moed_cuda_matrix *m,
+                                 const struct moed_cuda_halves *rows, float *out)
+{
+    struct moed_cuda_product q = product(p, m);
+
+    q.finish = MOED_CUDA_STORE;
+    q.most_tiles = (p->grid_rows + q.columns - 1) / q.columns;
+    q.in = is_exact(p) ? (const void *)rows->from : rows->half;
+    q.in_ld = is_exact(p) ? m->cols : padded(m->cols);
+    q.in_factor = is_exact(p) ? NULL : rows->factor;
+    q.out = out;
+    q.out_ld = m->rows;
+    return m->format->multiply(&q, p->b->stream);
+}
+
+/* A product over the entries of a bank. */
+static struct moed_cuda_product over_bank(const struct cuda_pass *p, int bank,
+                                          const struct moed_cuda_matrix *m)
+{
+    const struct moed_layer *s = p->layer->spec;
+    const uint32_t first[] = {0, s->experts, s->experts + 1};
+    const uint64_t entries = (uint64_t)p->grid_rows * (bank == 1 ? 1 : p->slots);
+    struct moed_cuda_product q = product(p, m);
+    const uint64_t most = entries / q.columns + m->count;
+
+    q.tiles = p->b->tiles;
+    q.tile_end = p->b->tile_end;
+    q.bank = bank;
+    q.first_expert = first[bank];
+    q.most_tiles = (uint32_t)(most < entries ? most : entries);
+    return q;
+}
+
+static void read_rows(const struct cuda_pass *p, int bank, struct moed_cuda_product *q)
+{
+    const bool latent = bank == 0 && p->layer->latent_down.format;
+
+    q->in_row = p->b->entry_row;
+    if (is_exact(p)) {
+        q->in = latent ? p->b->latent_in : rows_of(p);
+        q->in_ld = q->matrix.cols;
+    } else {
+        q->in = latent ? p->b->latent_half : p->b->x_half;
+        q->in_ld = padded(q->matrix.cols);
+        q->in_factor = latent ? p->b->latent_factor : p->b->x_factor;
+    }
+    if (bank == 0 && p->layer->spec->router.weight_on_input)
+        q->weight_in = p->b->entry_weight;
+}
+
+static cudaError_t gate_and_up(const struct cuda_pass *p, int bank)
+{
+    const struct cuda_bank *b = &p->layer->banks[bank];
+    const uint32_t width = b->spec->width;
+    struct moed_cuda_product q;
+    cudaError_t status = cudaSuccess;
+
+    if (b->gate.format) { /* on its own, first */
+        q = over_bank(p, bank, &b->gate);
+        read_rows(p, bank, &q);
+        q.finish = MOED_CUDA_STORE;
+        q.scale[0] = b->gate_scale;
+        q.bias[0] = b->gate_bias;
+        q.out = p->b->gates;
+        q.out_ld = width;
+        status = b->gate.format->multiply(&q, p->b->stream);
+    }
+    if (status != cudaSuccess)
+        return status;
+    q = over_bank(p, bank, &b->up);
+    read_rows(p, bank, &q);
+    q.finish = MOED_CUDA_ACTIVATE;
+    q.scale[b->up.paired] = b->up_scale;
+    q.bias[b->up.paired] = b->up_bias;
+    if (b->up.paired) {
+        q.scale[0] = b->gate_scale;
+        q.bias[0] = b->gate_bias;
+    }
+    q.gate = b->gate.format ? p->b->gates : NULL;
+    q.rule = b->spec->rule;
+    q.out = p->b->activations;
+    q.out_ld = is_exact(p) ? width : padded(width);
+    return b->up.format->multiply(&q, p->b->stream);
+}
+
+static cudaError_t down(const struct cuda_pass *p, int bank)
+{
+    const struct cuda_bank *b = &p->layer->banks[bank];
+    struct moed_cuda_product q = over_bank(p, bank, &b->down);
+
+    q.finish = MOED_CUDA_STORE;
+    q.in = p->b->activations;
+    q.in_ld = is_exact(p) ? b->spec->width : padded(b->spec->width);
+    q.in_factor = is_exact(p) ? NULL : p->b->entry_factor;
+    if (!(bank == 0 && p->layer->spec->router.weight_on_input))
+        q.weight_out = p->b->entry_weight;
+    q.scale[0] = b->down_scale;
+    q.bias[0] = b->down_bias;
+    q.out = p->b->partial;
+    q.out_ld = p->layer->spec->hidden;
+    return b->down.format->multiply(&q, p->b->stream);
+}
+
+static cudaError_t experts(const struct cuda_pass *p)
+{
+    cudaError_t status = cudaSuccess;
+
+    for (int bank = 0; bank < 3 && status == cudaSuccess; bank++) {
+        if (!p->layer->banks[bank].up.format)
+            continue;
+        /* Banks' activations have other widths, in the same memory: one bank after the other. */
+        status = gate_and_up(p, bank);
+        if (status == cudaSuccess)
+            status = down(p, bank);
+    }
+    return status;
+}
+
+/* ---- sums ---- */
+
+static struct moed_cuda_sum sum_of(const struct cuda_pass *p)
+{
+    const struct cuda_meta meta = meta_of(p);
+
+    return (struct moed_cuda_sum){
+        .batch = p->b->batch,
+        .grid_rows = p->grid_rows,
+        .entry_of = p->b->entry_of,
+        .partial = p->b->partial,
+        .partial_ld = p->layer->spec->hidden,
+        .not_finite = p->b->meta + meta.not_finite,
+        .flags = p->b->flags,
+        .retry = p->b->retry,
+        .any_retry = (uint32_t *)(void *)(p->b->meta + meta.any_retry),
+        .again = p->again,
+    };
+}
+
+/* Latent experts: their sum is normed and projected back to H. */
+static cudaError_t sum_latent(const struct cuda_pass *p)
+{
+    const struct cuda_layer *l = p->layer;
+    const uint32_t cols = l->spec->latent;
+    struct moed_cuda_sum s = sum_of(p);
+    const struct moed_cuda_normed n = {
+        .batch = p->b->batch,
+        .grid_rows = p->grid_rows,
+        .cols = cols,
+        .eps = l->spec->block.norm_eps,
+        .weight = l->latent_norm,
+        .from = p->b->latent_sum,
+        .to = p->b->latent_sum,
+    };
+    const struct moed_cuda_halves h = {
+        .cols = cols,
+        .from = p->b->latent_sum,
+        .half = p->b->latent_half,
+        .factor = p->b->sum_factor,
+        .size = p->b->sum_size,
+    };
+    cudaError_t status;
+
+    s.cols = cols;
+    s.routed = true;
+    s.output = p->b->latent_sum;
+    status = moed_cuda_add_up(&s, p->b->stream);
+    if (status == cudaSuccess && l->latent_norm)
+        status = moed_cuda_normalise(&n, p->b->stream);
+    if (status == cudaSuccess)
+        status = halve(p, &h);
+    return status == cudaSuccess ? multiply_rows(p, &l->latent_up, &h, p->b->latent_out) : status;
+}
+
+static cudaError_t add_up(const struct cuda_pass *p)
+{
+    const struct moed_block_rule *rule = &p->layer->spec->block;
+    const bool latent = p->layer->latent_up.format != NULL;
+    struct moed_cuda_sum s = sum_of(p);
+    cudaError_t status = latent ? sum_latent(p) : cudaSuccess;
+
+    s.cols = p->layer->spec->hidden;
+    s.routed = !latent;
+    s.others = true;
+    s.base = latent ? p->b->latent_out : NULL;
+    s.finish = true;
+    s.ffn_scale = rule->ffn_scale;
+    s.residual_scale = rule->residual_scale;
+    s.norm_eps = rule->norm_eps;
+    s.residual_of_normed = rule->residual == MOED_RESIDUAL_NORMED;
+    s.post_norm = p->layer->post_norm;
+    s.hidden = p->b->hidden;
+    s.x = rows_of(p);
+    s.guard = is_exact(p) ? NULL : p->b->guard;
+    s.output = p->b->output;
+    return status == cudaSuccess ? moed_cuda_add_up(&s, p->b->stream) : status;
+}
+
+static cudaError_t project_down(const struct cuda_pass *p)
+{
+    const struct cuda_layer *l = p->layer;
+    const struct moed_cuda_halves x = {
+        .cols = l->spec->hidden,
+        .from = rows_of(p),
+        .half = p->b->x_half,
+        .factor = p->b->x_factor,
+        .size = p->b->x_size,
+    };
+    const struct moed_cuda_halves latent = {
+        .cols = l->spec->latent,
+        .from = p->b->latent_in,
+        .half = p->b->latent_half,
+        .factor = p->b->latent_factor,
+        .size = p->b->latent_size,
+    };
+    cudaError_t status = halve(p, &x);
+
+    if (status == cudaSuccess && l->latent_down.format)
+        status = multiply_rows(p, &l->latent_down, &x, p->b->latent_in);
+    if (status == cudaSuccess && l->latent_down.format)
+        status = halve(p, &latent);
+    return status;
+}
+
+int cuda_pass_enqueue(const struct cuda_pass *p, struct moed_error *err)
+{
+    cudaError_t status = cudaSuccess;
+
+    if (!p->again) {
+        status = normalise(p);
+        if (status == cudaSuccess)
+            status = route(p);
+    }
+    if (status == cudaSuccess)
+        status = project_down(p);
+    if (status == cudaSuccess)
+        status = plan(p);
+    if (status == cudaSuccess)
+        status = experts(p);
+    if (status == cudaSuccess)
+        status = add_up(p);
+    return cuda_check(status, "launching a layer", err);
+}
