@@ -87,7 +87,7 @@ struct moed_cuda_batch { /* changes with every call, so it is read from memory *
 };
 
 struct moed_cuda_tile { /* work of a product */
-    uint32_t expert;    /* planned */
+    uint32_t expert;    /* of its bank's matrices */
     uint32_t first, n;  /* entries */
 };
 
@@ -143,7 +143,8 @@ enum moed_cuda_flags { /* as enum moed_row_flags */
                        MOED_CUDA_ONLY_SHARED = 4,
                        MOED_CUDA_NORM = 8,
                        MOED_CUDA_RESIDUAL = 16,
-                       MOED_CUDA_ROUTE_ONLY = 32
+                       MOED_CUDA_ROUTE_ONLY = 32,
+                       MOED_CUDA_PART = 64
 };
 enum moed_cuda_takes { MOED_CUDA_TAKES_ROUTED = 1, MOED_CUDA_TAKES_SHARED = 2 };
 cudaError_t moed_cuda_logits(const struct moed_cuda_router *r, cudaStream_t stream);
@@ -159,7 +160,10 @@ struct moed_cuda_plan {
     const int32_t *ids;
     const float *weights, *shared_weight;
     const uint8_t *takes;
-    const uint8_t *retry;            /* only rows with this; NULL: all */
+    const uint8_t *retry; /* only rows with this; NULL: all */
+    /* Where an expert or a chunk is in its bank, -1: not there, and then it gets no entries; NULL:
+     * all are, in order. */
+    const int32_t *place, *chunk_place;
     const float *size, *latent_size; /* of rows that experts read; NULL: no latent ones */
     /* out */
     uint32_t *count;    /* [P] entries */
@@ -214,8 +218,7 @@ struct moed_cuda_product {
     const struct moed_cuda_batch *batch;
     const struct moed_cuda_tile *tiles; /* NULL: all rows of the batch, expert 0 */
     const uint32_t *tile_end;
-    int bank;              /* whose tiles: [tile_end[bank - 1], tile_end[bank]) */
-    uint32_t first_expert; /* planned expert that is the matrix's 0 */
+    int bank; /* whose tiles: [tile_end[bank - 1], tile_end[bank]) */
     uint32_t columns, most_tiles;
     bool whole; /* a sum is never split, so that its order does not depend on the work there is */
     const void *in;                      /* [.., in_ld] f16, or f32 if exact */

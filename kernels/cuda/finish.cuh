@@ -69,7 +69,7 @@ DEVICE column column_of(const struct moed_cuda_product &p, const struct moed_cud
         factor /= p.matrix.unit;
     if (p.weight_in)
         factor *= p.weight_in[entry];
-    return {entry, t.expert - p.first_expert, factor};
+    return {entry, t.expert, factor};
 }
 
 DEVICE uint32_t features_of(const struct moed_cuda_product &p)
@@ -166,14 +166,13 @@ DEVICE struct moed_cuda_tile tile_at(const struct moed_cuda_product &p, const wo
     const uint32_t first = i * p.columns;
     const uint32_t left = p.batch->rows - first;
 
-    return {p.first_expert, first, left < p.columns ? left : p.columns};
+    return {0, first, left < p.columns ? left : p.columns};
 }
 
 DEVICE const uint8_t *tiles_of(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
                                uint32_t block)
 {
-    return p.matrix.tiles + (t.expert - p.first_expert) * p.matrix.expert_bytes +
-           block * p.matrix.block_bytes;
+    return p.matrix.tiles + t.expert * p.matrix.expert_bytes + block * p.matrix.block_bytes;
 }
 
 #endif

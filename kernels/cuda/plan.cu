@@ -20,12 +20,17 @@ __device__ bool takes(const struct moed_cuda_plan &p, uint32_t row, int what)
     return (p.takes[row] & what) && (!p.retry || p.retry[row]);
 }
 
+__device__ bool holds(const struct moed_cuda_plan &p, int32_t expert)
+{
+    return expert >= 0 && (!p.place || p.place[expert] >= 0);
+}
+
 __device__ item routed_item(const struct moed_cuda_plan &p, uint32_t at)
 {
     const uint32_t row = at / p.batch->slots;
+    const bool taken = holds(p, p.ids[at]) && takes(p, row, MOED_CUDA_TAKES_ROUTED);
 
-    return {row, at % p.batch->slots, takes(p, row, MOED_CUDA_TAKES_ROUTED) ? p.ids[at] : -1,
-            p.weights[at]};
+    return {row, at % p.batch->slots, taken ? p.ids[at] : -1, p.weights[at]};
 }
 
 __device__ item shared_item(const struct moed_cuda_plan &p, uint32_t row)
@@ -49,7 +54,7 @@ __device__ item chunk_item(const struct moed_cuda_plan &p, uint32_t at)
     for (uint32_t s = 0; s < p.batch->slots; s++) {
         const int32_t other = p.ids[first + s];
 
-        if (other < 0 || other / (int32_t)p.chunk_size != chunk)
+        if (!holds(p, other) || other / (int32_t)p.chunk_size != chunk)
             continue;
         if (s < found.slot)
             return {found.row, found.slot, -1, 0.0F};
@@ -133,6 +138,15 @@ __device__ uint32_t tiles_for(const struct moed_cuda_plan &p, uint32_t count)
     return (count + p.columns - 1) / p.columns;
 }
 
+/* Where a planned expert is among its bank's matrices. */
+__device__ uint32_t place_in_bank(const struct moed_cuda_plan &p, int bank, uint32_t expert)
+{
+    const uint32_t at = bank == 0 ? expert : bank == 1 ? 0 : expert - p.experts - 1;
+    const int32_t *place = bank == 0 ? p.place : bank == 1 ? NULL : p.chunk_place;
+
+    return place ? (uint32_t)place[at] : at;
+}
+
 struct begin {
     uint32_t entry, tile;
 };
@@ -183,7 +197,7 @@ __global__ void __launch_bounds__(THREADS) plan(const struct moed_cuda_plan p)
     for (uint32_t i = threadIdx.x; i < tiles_for(p, n); i += THREADS) {
         const uint32_t left = n - i * p.columns;
 
-        p.tiles[b.tile + i] = {expert, b.entry + i * p.columns,
+        p.tiles[b.tile + i] = {place_in_bank(p, bank, expert), b.entry + i * p.columns,
                                left < p.columns ? left : p.columns};
     }
     if (threadIdx.x == 0) {

@@ -43,7 +43,9 @@ __device__ void add_residual(const struct moed_cuda_sum &s, const row &r, float 
     __shared__ double shared[32];
     const float *add = (s.residual_of_normed ? s.x : s.hidden) + (size_t)r.t * s.cols;
     const float ffn_by = s.residual_of_normed ? 1.0F : s.residual_scale;
-    const float add_by = s.residual_of_normed ? s.residual_scale : 1.0F;
+    const float add_by = r.flags & MOED_CUDA_PART ? 0.0F
+                         : s.residual_of_normed   ? s.residual_scale
+                                                  : 1.0F;
     double squares = 0.0;
     float scale = 1.0F;
 

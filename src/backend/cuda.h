@@ -31,6 +31,7 @@ struct cuda_layer {
     struct moed_cuda_matrix latent_down, latent_up;
     float *router_weight, *router_bias, *select_bias, *shared_gate; /* device memory, or NULL */
     float *latent_norm, *norm, *norm_bias, *post_norm;
+    int32_t *place, *chunk_place; /* of the experts that are held; NULL: all are */
 };
 
 struct cuda_resident {

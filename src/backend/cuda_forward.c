@@ -1,11 +1,11 @@
-/* cuda_forward: a batch to its device and back. Small batches run as graphs, one a layer and size,
- * since their launches would take longer than what they launch. */
+/* cuda_forward: a batch to its device and back. Usual batches run as graphs, one a layer and power
+ * of two of rows, since launching one by one may take longer than what is launched. */
 #include "cuda_workspace.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes of graphs: 1, 2, 4 … 64 rows; a batch takes the next larger. */
+/* A batch takes the graph of the next power of two of rows. */
 static uint32_t bucket_of(uint32_t rows)
 {
     uint32_t bucket = 0;
@@ -139,17 +139,29 @@ static void tell(const struct cuda_workspace *ws, const struct cuda_pass *p,
 
 /* ---- the pass ---- */
 
-static int capture(struct cuda_workspace *ws, const struct cuda_pass *p, cudaGraphExec_t *out,
-                   struct moed_error *err)
+/* A layer's launches between the two events by which it is timed. */
+static int enqueue(const struct cuda_pass *p, unsigned int event_flags, struct moed_error *err)
+{
+    int status =
+        cuda_check(cudaEventRecordWithFlags(p->b->begin, p->b->stream, event_flags), "timing", err);
+
+    if (status == MOED_OK)
+        status = cuda_pass_enqueue(p, err);
+    if (status == MOED_OK)
+        status = cuda_check(cudaEventRecordWithFlags(p->b->end, p->b->stream, event_flags),
+                            "timing", err);
+    return status;
+}
+
+static int capture(const struct cuda_pass *p, cudaGraphExec_t *out, struct moed_error *err)
 {
     cudaGraph_t graph = NULL;
     int status = cuda_check(cudaStreamBeginCapture(p->b->stream, cudaStreamCaptureModeThreadLocal),
                             "recording a graph", err);
 
-    (void)ws;
     if (status != MOED_OK)
         return status;
-    status = cuda_pass_enqueue(p, err);
+    status = enqueue(p, cudaEventRecordExternal, err);
 
     const cudaError_t ended = cudaStreamEndCapture(p->b->stream, &graph);
 
@@ -162,32 +174,21 @@ static int capture(struct cuda_workspace *ws, const struct cuda_pass *p, cudaGra
     return status;
 }
 
-static int enqueue(struct cuda_workspace *ws, uint32_t layer_at, const struct cuda_pass *p,
-                   struct moed_error *err)
-{
-    const uint32_t bucket = bucket_of(p->grid_rows);
-    cudaGraphExec_t *graph = &ws->graphs[(size_t)layer_at * CUDA_BUCKETS + bucket];
-    int status = MOED_OK;
-
-    if (bucket >= CUDA_BUCKETS || p->normed || !p->routed || p->again ||
-        p->slots != p->layer->spec->used)
-        return cuda_pass_enqueue(p, err);
-    if (!*graph)
-        status = capture(ws, p, graph, err);
-    return status == MOED_OK ? cuda_check(cudaGraphLaunch(*graph, p->b->stream), "launching", err)
-                             : status;
-}
-
 static int run(struct cuda_workspace *ws, uint32_t layer_at, const struct cuda_pass *p,
                struct moed_error *err)
 {
-    int status = cuda_check(cudaEventRecord(p->b->begin, p->b->stream), "timing", err);
+    const uint32_t bucket = bucket_of(p->grid_rows);
+    cudaGraphExec_t *graph;
+    int status = MOED_OK;
 
-    if (status == MOED_OK)
-        status = enqueue(ws, layer_at, p, err);
-    if (status == MOED_OK)
-        status = cuda_check(cudaEventRecord(p->b->end, p->b->stream), "timing", err);
-    return status;
+    if (bucket >= CUDA_BUCKETS || p->grid_rows != 1U << bucket || p->normed || !p->routed ||
+        p->again || p->slots != p->layer->spec->used)
+        return enqueue(p, cudaEventRecordDefault, err);
+    graph = &ws->graphs[(size_t)layer_at * CUDA_BUCKETS + bucket];
+    if (!*graph)
+        status = capture(p, graph, err);
+    return status == MOED_OK ? cuda_check(cudaGraphLaunch(*graph, p->b->stream), "launching", err)
+                             : status;
 }
 
 /* Rows that went out of f16's range are computed once more, in f32. */
@@ -210,12 +211,12 @@ static int forward(struct cuda_workspace *ws, uint32_t layer_at, struct moed_bat
     struct cuda_backend *cuda = (struct cuda_backend *)ws->base.backend;
     const struct cuda_layer *layer = &cuda->resident.layers[layer_at];
     const uint32_t bucket = bucket_of(batch->rows);
+    const bool fits = bucket < CUDA_BUCKETS && (1U << bucket) <= cuda->base.max_rows;
     struct cuda_pass p = {
         .layer = layer,
         .b = &ws->buffers[layer->device],
         .extent = &ws->extent,
-        .grid_rows = bucket < CUDA_BUCKETS && (1U << bucket) <= cuda->base.max_rows ? 1U << bucket
-                                                                                    : batch->rows,
+        .grid_rows = fits ? 1U << bucket : batch->rows,
         .slots = batch->slots,
         .normed = any_row(batch, MOED_ROW_NORM),
         .routed = !all_supplied(batch),

@@ -5,7 +5,7 @@
 static int shape(const struct moed_weight *w, bool paired, struct moed_cuda_matrix *m,
                  struct moed_error *err)
 {
-    if (!w->tensor)
+    if (!w->tensor || w->count == 0)
         return MOED_OK;
     m->format = moed_cuda_format_by_name(w->format->name);
     if (!m->format)

@@ -78,7 +78,7 @@ static cudaError_t route(const struct cuda_pass *p)
         .bias = l->router_bias,
         .select_bias = l->select_bias,
         .shared_gate = l->shared_gate,
-        .has_shared = l->spec->shared.width > 0,
+        .has_shared = l->banks[1].up.format != NULL,
         .invariant = p->invariant,
         .x = rows_of(p),
         .flags = p->b->flags,
@@ -114,6 +114,8 @@ static cudaError_t plan(const struct cuda_pass *p)
         .shared_weight = p->b->shared_weight,
         .takes = p->b->takes,
         .retry = p->again ? p->b->retry : NULL,
+        .place = p->layer->place,
+        .chunk_place = p->layer->chunk_place,
         .size = p->b->x_size,
         .latent_size = p->layer->latent_down.format ? p->b->latent_size : NULL,
         .count = (uint32_t *)(void *)(p->b->meta + meta.count),
@@ -170,8 +172,6 @@ static cudaError_t multiply_rows(const struct cuda_pass *p, const struct moed_cu
 static struct moed_cuda_product over_bank(const struct cuda_pass *p, int bank,
                                           const struct moed_cuda_matrix *m)
 {
-    const struct moed_layer *s = p->layer->spec;
-    const uint32_t first[] = {0, s->experts, s->experts + 1};
     const uint64_t entries = (uint64_t)p->grid_rows * (bank == 1 ? 1 : p->slots);
     struct moed_cuda_product q = product(p, m);
     const uint64_t most = entries / q.columns + m->count;
@@ -179,7 +179,6 @@ static struct moed_cuda_product over_bank(const struct cuda_pass *p, int bank,
     q.tiles = p->b->tiles;
     q.tile_end = p->b->tile_end;
     q.bank = bank;
-    q.first_expert = first[bank];
     q.most_tiles = (uint32_t)(most < entries ? most : entries);
     return q;
 }

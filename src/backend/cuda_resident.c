@@ -58,7 +58,7 @@ static int upload_vector(const struct moed_model *model, const struct cuda_vecto
     float *decoded = NULL;
     int status;
 
-    if (!v->from->tensor)
+    if (!v->from->tensor || v->from->count == 0)
         return MOED_OK;
     status = moed_weight_read_f32(model, v->from, &decoded, err);
     if (status == MOED_OK)
@@ -70,6 +70,29 @@ static int upload_vector(const struct moed_model *model, const struct cuda_vecto
     return status;
 }
 
+static int upload_place(const int32_t *place, uint32_t n, int32_t **to, struct moed_error *err)
+{
+    int status;
+
+    if (!place)
+        return MOED_OK;
+    status = cuda_allocate((void **)to, n * sizeof *place, err);
+    return status == MOED_OK
+               ? cuda_check(cudaMemcpy(*to, place, n * sizeof *place, cudaMemcpyHostToDevice),
+                            "copying which experts are held", err)
+               : status;
+}
+
+static int upload_places(struct cuda_layer *layer, struct moed_error *err)
+{
+    const struct moed_layer *s = layer->spec;
+    const int status = upload_place(s->routed.place, s->experts, &layer->place, err);
+
+    if (status != MOED_OK || s->chunk_size == 0)
+        return status;
+    return upload_place(s->chunks.place, s->experts / s->chunk_size, &layer->chunk_place, err);
+}
+
 static int upload_layer(struct cuda_upload *upload, struct cuda_layer *layer,
                         struct moed_error *err)
 {
@@ -77,7 +100,7 @@ static int upload_layer(struct cuda_upload *upload, struct cuda_layer *layer,
     struct cuda_vector vectors[CUDA_VECTORS];
     const uint32_t n_sources = cuda_sources(layer, sources);
     const uint32_t n_vectors = cuda_vectors(layer, vectors);
-    int status = MOED_OK;
+    int status = upload_places(layer, err);
 
     for (uint32_t i = 0; i < n_vectors && status == MOED_OK; i++)
         status = upload_vector(upload->model, &vectors[i], err);
@@ -138,6 +161,7 @@ int cuda_resident_open(const struct moed_model *model, const struct moed_backend
     const struct cuda_extent extent = cuda_extent_of(model, options->max_rows);
     atomic_ullong done = 0;
     struct cuda_upload upload = {.model = model, .options = options, .done = &done};
+    const uint64_t begin = moed_now_ns();
     int status;
 
     *out = (struct cuda_resident){.n_layers = model->n_layers};
@@ -160,7 +184,10 @@ int cuda_resident_open(const struct moed_model *model, const struct moed_backend
         if (status == MOED_OK)
             status = upload_device(out, &upload, d, err);
     }
-    if (status != MOED_OK)
+    if (status == MOED_OK)
+        moed_log(MOED_LOG_INFO, "uploaded %.2f GB in %.2f s", (double)out->bytes * 1e-9,
+                 (double)(moed_now_ns() - begin) * 1e-9);
+    else
         cuda_resident_close(out, devices);
     return status;
 }
@@ -179,6 +206,8 @@ void cuda_resident_close(struct cuda_resident *resident, const struct cuda_devic
             (void)cudaFree(sources[s - 1].to->tiles);
         for (uint32_t v = cuda_vectors(layer, vectors); v > 0; v--)
             (void)cudaFree(*vectors[v - 1].to);
+        (void)cudaFree(layer->place);
+        (void)cudaFree(layer->chunk_place);
     }
     free(resident->layers);
     *resident = (struct cuda_resident){0};

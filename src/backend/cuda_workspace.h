@@ -4,8 +4,8 @@
 
 #include "cuda.h"
 
-/* Batches of up to 2^(CUDA_BUCKETS - 1) rows run as graphs. */
-#define CUDA_BUCKETS 7
+/* Graphs are for 1, 2, 4 … rows; batches beyond the largest are launched one by one. */
+#define CUDA_BUCKETS 14
 /* Entries an expert, on the average of all, up to which they count as few. */
 #define CUDA_FEW_ENTRIES 4
 

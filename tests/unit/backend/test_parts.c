@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../support/golden.h"
+#include "device.h"
 #include "kernels/random.h"
 
 #define H     ((size_t)RECIPE_H)
@@ -126,10 +127,11 @@ static void check_modes(const char *path, const char *arch)
     if (moed_model_open(path, NULL, &model, &err) != 0)
         fail_msg("%s", err.message);
     routed = model->layers[0].router.refuses_routing ? MOED_ROW_SUPPLIED : 0;
-    for (int way = 0; way < 3; way++) {
+    for (int way = 0; way < (has_device() ? 4 : 3); way++) {
+        static const char *const backends[] = {"cpu", "cpu", "reference", "cuda"};
         const struct moed_layer *l = &model->layers[0];
 
-        set = (struct setting){way == 2 ? "reference" : "cpu", way == 1, routed};
+        set = (struct setting){backends[way], way == 1, routed};
         check(path, arch, &set);
         set.flags = MOED_ROW_SUPPLIED;
         check(path, arch, &set);
