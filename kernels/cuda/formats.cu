@@ -4,11 +4,13 @@
 #include <math.h>
 #include <string.h>
 
-#define FORMATS(X)                                                                          \
-    X(F32)                                                                                  \
-    X(F16)                                                                                  \
-    X(BF16) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) \
-        X(IQ4_NL) X(IQ4_XS) X(MXFP4)
+#define FORMATS(X) \
+    X(F32)         \
+    X(F16)         \
+    X(BF16)        \
+    X(Q8_0)        \
+    X(Q4_0)        \
+    X(Q4_1) X(Q5_0) X(Q5_1) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4)
 
 #define DECLARE(NAME) extern "C" const struct moed_cuda_format moed_cuda_##NAME;
 FORMATS(DECLARE)

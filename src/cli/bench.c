@@ -305,7 +305,7 @@ static const struct option options[] = {
     {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
      .help = "form of the rows: f32 is exact, and slower"},
     {"batch-invariant", OPTION_SWITCH, AT(backend.invariant), NULL,
-     .help = "of the cuda backend: rows' bits do not depend on their batch, slower"},
+     .help = "on a GPU too, rows do not heed their batch; slower"},
     {"load", OPTION_CHOICE, AT(load), "resident|mmap",
      .help = "weights in private memory or in the file's mapping"},
     {"seconds", OPTION_SECONDS, AT(seconds), "S", .help = "time to measure each size"},

@@ -40,7 +40,7 @@ static const struct option options[] = {
     {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
      .help = "form of the rows: f32 is exact, and slower"},
     {"batch-invariant", OPTION_SWITCH, SERVER(invariant), NULL,
-     .help = "of the cuda backend: rows' bits do not depend on their batch, slower"},
+     .help = "on a GPU too, rows do not heed their batch; slower"},
     {"threads", OPTION_NUMBER, SERVER(threads), "N", .help = "threads of a worker",
      .unset = "its share of the physical cores"},
     {"workers", OPTION_NUMBER, SERVER(workers), "N", .help = "batches computed at the same time",

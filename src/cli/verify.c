@@ -220,7 +220,7 @@ static const struct option options[] = {
     {"activations", OPTION_CHOICE, AT(activations), "int8|f32",
      .help = "form of the rows: f32 is exact, and slower"},
     {"batch-invariant", OPTION_SWITCH, AT(invariant), NULL,
-     .help = "of the cuda backend: rows' bits do not depend on their batch, slower"},
+     .help = "on a GPU too, rows do not heed their batch; slower"},
     {"threads", OPTION_NUMBER, AT(threads), "N", .help = "threads of the team",
      .unset = "physical cores"},
     {"seed", OPTION_SEED, AT(seed), "N", .help = "seed of the random rows"},
