@@ -21,7 +21,8 @@ extern "C" {
 #endif
 
 #define MOED_CUDA_TILE_ROWS 16
-#define MOED_CUDA_BLOCK_K   64 /* inputs that rows are padded to */
+#define MOED_CUDA_BLOCK_K   64   /* inputs that rows are padded to */
+#define MOED_CUDA_SLACK     8192 /* bytes behind a matrix's tiles that may be read */
 
 /* ---- weights ---- */
 struct moed_cuda_format;
@@ -119,6 +120,8 @@ struct moed_cuda_normed {
 };
 cudaError_t moed_cuda_normalise(const struct moed_cuda_normed *n, cudaStream_t stream);
 
+#define LOGIT_PARTS 8 /* in which a logit is summed */
+
 struct moed_cuda_router {
     const struct moed_cuda_batch *batch;
     uint32_t grid_rows, hidden, experts, used;
@@ -126,16 +129,21 @@ struct moed_cuda_router {
     const float *weight, *bias, *select_bias; /* [E, H] [E] [E] */
     const float *shared_gate;                 /* [H] or NULL */
     bool has_shared;
-    bool invariant;       /* a sum's order may not depend on the number of rows */
     const float *x;       /* [T, H] */
     const uint8_t *flags; /* [T] of enum moed_cuda_flags */
+    uint32_t most_rows;
+    float *parts;         /* [LOGIT_PARTS][most_rows, E] */
     float *logits;        /* [T, E] */
     int32_t *ids;         /* [T, slots]: read for rows that bring their own */
     float *weights;       /* likewise */
     uint8_t *not_finite;  /* [T] */
-    uint8_t *takes;       /* [T] of enum moed_cuda_takes */
     float *shared_weight; /* [T] */
-    int32_t *entry_of;    /* [T][2 slots + 1] cleared to -1, for the plan */
+    /* For the plan, [T][per_row]: what a row's slots want, which is planned experts of the routed
+     * ones, of their chunks if there are any, and the shared one if there is any; -1: none. */
+    uint32_t per_row, chunk_size;
+    const int32_t *place; /* as in moed_cuda_plan */
+    int32_t *wanted;
+    int32_t *entry_of; /* cleared to -1 */
 };
 enum moed_cuda_flags { /* as enum moed_row_flags */
                        MOED_CUDA_SUPPLIED = 1,
@@ -146,8 +154,9 @@ enum moed_cuda_flags { /* as enum moed_row_flags */
                        MOED_CUDA_ROUTE_ONLY = 32,
                        MOED_CUDA_PART = 64
 };
-enum moed_cuda_takes { MOED_CUDA_TAKES_ROUTED = 1, MOED_CUDA_TAKES_SHARED = 2 };
-cudaError_t moed_cuda_logits(const struct moed_cuda_router *r, cudaStream_t stream);
+/* `halves` of the same rows are made too, unless NULL. */
+cudaError_t moed_cuda_logits(const struct moed_cuda_router *r,
+                             const struct moed_cuda_halves *halves, cudaStream_t stream);
 cudaError_t moed_cuda_choose(const struct moed_cuda_router *r, cudaStream_t stream);
 
 /* The entries of a batch, expert by expert. */
@@ -157,9 +166,9 @@ struct moed_cuda_plan {
     float chunk_scale;
     bool weight_on_input;
     uint32_t columns; /* entries of a tile at most */
-    const int32_t *ids;
+    uint32_t per_row;
+    const int32_t *wanted; /* [T][per_row] of moed_cuda_router */
     const float *weights, *shared_weight;
-    const uint8_t *takes;
     const uint8_t *retry; /* only rows with this; NULL: all */
     /* Where an expert or a chunk is in its bank, -1: not there, and then it gets no entries; NULL:
      * all are, in order. */
@@ -173,8 +182,7 @@ struct moed_cuda_plan {
     float *entry_weight; /* its share of its row's output */
     float *entry_factor; /* what 1.0 stands for in its f16 activations */
     uint8_t *guard;      /* [entries][4] cleared: guard.cuh */
-    int32_t *entry_of;   /* [T][2 slots + 1] of the routed slots, their chunks, the shared expert;
-                            -1: none */
+    int32_t *entry_of;   /* [T][per_row] the entries that slots became; -1: none */
     uint32_t *any_retry; /* cleared */
 };
 cudaError_t moed_cuda_plan_entries(const struct moed_cuda_plan *p, cudaStream_t stream);
@@ -184,6 +192,7 @@ struct moed_cuda_sum {
     const struct moed_cuda_batch *batch;
     uint32_t grid_rows, cols;
     bool routed, others; /* which of a row's entries are summed */
+    uint32_t per_row;
     const int32_t *entry_of;
     const float *partial; /* [entries, partial_ld] */
     uint32_t partial_ld;

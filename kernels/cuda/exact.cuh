@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(EXACT_THREADS) exact_product(const struct moed
             __syncthreads();
         }
         if (i < t.n)
-            finish_two(p, column_of(p, t, i), block, g, lower, upper);
+            finish_two(p, column_of(p, t, i, 1.0F), block, g, lower, upper);
     }
 }
 

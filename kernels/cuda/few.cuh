@@ -9,6 +9,7 @@
 #define MOED_CUDA_FEW_CUH
 
 #include "finish.cuh"
+#include "integer.cuh"
 #include "launch.cuh"
 
 constexpr int FEW_COLUMNS = 8;
@@ -49,14 +50,16 @@ template <class F> struct few_walk {
     DEVICE void fill()
     {
         if (unit < end && part < parts) {
-            const uint32_t at = part * few_shape<F>::stage;
-            const uint32_t left = (uint32_t)p.matrix.block_bytes - at;
-            const uint32_t bytes = left < few_shape<F>::stage ? left : few_shape<F>::stage;
+            const uint8_t *from = rows + (size_t)part * few_shape<F>::stage + lane * 16;
             const uint32_t to =
-                shared_address(ring + filled % few_shape<F>::stages * few_shape<F>::stage);
+                shared_address(ring + filled % few_shape<F>::stages * few_shape<F>::stage) +
+                lane * 16;
 
-            for (uint32_t i = lane * 16; i < bytes; i += 512)
-                copy_16_async(to + i, rows + at + i);
+            /* The last part may be shorter; what follows it is there too (MOED_CUDA_SLACK). */
+#pragma unroll
+            for (int i = 0; i < few_shape<F>::stage; i += 512)
+                if (i + 512 <= few_shape<F>::stage || lane * 16 < few_shape<F>::stage - i)
+                    copy_16_async(to + i, from + i);
             filled++;
             part += split;
             if (part >= parts)
@@ -75,17 +78,73 @@ template <class F> struct few_walk {
     }
 };
 
-struct few_inputs { /* this lane's 16 inputs of a block of 64 */
-    uint4 lower, upper;
+union few_inputs { /* this lane's 16 inputs of a block of 64 */
+    uint4 halves[2];
+    uint32_t fragments[8];
 
     DEVICE void load(const uint4 *row, uint32_t block)
     {
         if (row) {
-            lower = row[block * 8];
-            upper = row[block * 8 + 1];
+            halves[0] = row[block * 8];
+            halves[1] = row[block * 8 + 1];
         }
     }
 };
+
+/* How a lane multiplies: quantised weights as integers, whose units are their own. */
+template <class F> struct few_lane {
+    using weights = lane_integers<F>;
+
+    static DEVICE weights of(float)
+    {
+        return {};
+    }
+    static DEVICE float unit(float)
+    {
+        return 1.0F;
+    }
+};
+
+template <class F> struct few_float_lane {
+    using weights = lane_floats<F>;
+
+    static DEVICE weights of(float unit)
+    {
+        weights w;
+
+        w.unit = unit;
+        return w;
+    }
+    static DEVICE float unit(float unit)
+    {
+        return unit;
+    }
+};
+
+template <> struct few_lane<F16> : few_float_lane<F16> {
+};
+template <> struct few_lane<BF16> : few_float_lane<BF16> {
+};
+
+/* Blocks [0, n) of a part; n known: unrolled, so that each block's work fills the others' waits. */
+template <class F, bool WHOLE>
+DEVICE void few_blocks(const few_walk<F> &walk, const uint8_t *stage, const uint4 *row, uint32_t n,
+                       float sums[4])
+{
+    typename few_lane<F>::weights weights = few_lane<F>::of(walk.p.matrix.unit);
+
+#pragma unroll(WHOLE ? few_shape <F>::blocks : 1)
+    for (uint32_t b = 0; b < (WHOLE ? few_shape<F>::blocks : n); b++) {
+        const uint8_t *from = stage + b / tile<F>::blocks * tile<F>::bytes;
+        few_inputs inputs = {};
+
+        inputs.load(row, b);
+        if (b % tile<F>::blocks == 0)
+            weights.begin(from, (int)walk.lane);
+        weights.load(from, (int)(b % tile<F>::blocks), (int)walk.lane);
+        weights.multiply(inputs.fragments, sums);
+    }
+}
 
 /* sums += one part of 16 rows × 8 entries. */
 template <class F>
@@ -94,29 +153,12 @@ DEVICE void few_part(const few_walk<F> &walk, const uint8_t *stage, const uint4 
 {
     const uint32_t first = part * few_shape<F>::blocks;
     const uint32_t all = (walk.p.matrix.cols + BLOCK_K - 1) / BLOCK_K;
-    const uint32_t n = all - first < few_shape<F>::blocks ? all - first : few_shape<F>::blocks;
-    few_inputs inputs = {}, later = {};
+    const uint4 *at = row ? row + first * 8 : NULL;
 
-    inputs.load(row, first);
-#pragma unroll 1
-    for (uint32_t b = 0; b < n; b++) {
-        const uint8_t *from = stage + b / tile<F>::blocks * tile<F>::bytes;
-        lane_weights<F> weights;
-        uint32_t a[4];
-
-        if (b + 1 < n)
-            later.load(row, first + b + 1);
-        weights.load(from, (int)(b % tile<F>::blocks), (int)walk.lane, walk.p.matrix.unit);
-        weights.fragment(0, walk.p.matrix.unit, a);
-        mma_16_8_16(sums, a, inputs.lower.x, inputs.lower.y);
-        weights.fragment(1, walk.p.matrix.unit, a);
-        mma_16_8_16(sums, a, inputs.lower.z, inputs.lower.w);
-        weights.fragment(2, walk.p.matrix.unit, a);
-        mma_16_8_16(sums, a, inputs.upper.x, inputs.upper.y);
-        weights.fragment(3, walk.p.matrix.unit, a);
-        mma_16_8_16(sums, a, inputs.upper.z, inputs.upper.w);
-        inputs = later;
-    }
+    if (all - first >= few_shape<F>::blocks)
+        few_blocks<F, true>(walk, stage, at, few_shape<F>::blocks, sums);
+    else
+        few_blocks<F, false>(walk, stage, at, all - first, sums);
 }
 
 /* The first warp of a group adds the others' sums to its own, in their order. */
@@ -139,19 +181,30 @@ DEVICE void few_gather(float *shared_sums, uint32_t split, uint32_t rank, uint32
     }
 }
 
-/* Lane 4g + t has rows g and g + 8 of entries 2t and 2t + 1. */
-DEVICE void few_finish(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
-                       uint32_t block, uint32_t lane, const float sums[4])
-{
-#pragma unroll 1
-    for (uint32_t i = 0; i < 2; i++) {
-        const uint32_t at = lane % 4 * 2 + i;
+/* Lane 4g + t has rows g and g + 8 of entries 2t and 2t + 1. Their columns are looked up before the
+ * weights come, not after. */
+struct few_columns {
+    column at[2];
 
-        if (at < t.n)
-            finish_two(p, column_of(p, t, at), block, lane / 4, i == 0 ? sums[0] : sums[1],
-                       i == 0 ? sums[2] : sums[3]);
+    DEVICE void find(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                     uint32_t lane, float unit)
+    {
+#pragma unroll
+        for (uint32_t i = 0; i < 2; i++)
+            if (lane % 4 * 2 + i < t.n)
+                at[i] = column_of(p, t, lane % 4 * 2 + i, unit);
     }
-}
+
+    DEVICE void finish(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                       uint32_t block, uint32_t lane, const float sums[4]) const
+    {
+#pragma unroll 1
+        for (uint32_t i = 0; i < 2; i++)
+            if (lane % 4 * 2 + i < t.n)
+                finish_two(p, i == 0 ? at[0] : at[1], block, lane / 4, i == 0 ? sums[0] : sums[1],
+                           i == 0 ? sums[2] : sums[3]);
+    }
+};
 
 template <class F>
 __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
@@ -185,12 +238,14 @@ __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
         const uint32_t i = lane / 4;
         const uint4 *row = NULL;
         float sums[4] = {0.0F, 0.0F, 0.0F, 0.0F};
+        few_columns columns;
 
         if (i < t.n)
             row = (const uint4 *)((const __half *)p.in +
                                   (size_t)(p.in_row ? p.in_row[t.first + i] : t.first + i) *
                                       p.in_ld) +
                   lane % 4 * 2;
+        columns.find(p, t, lane, few_lane<F>::unit(p.matrix.unit));
         for (uint32_t part = rank; part < parts; part += split) {
             few_part<F>(walk, walk.take(), row, part, sums);
             __syncwarp(); /* before the stage is filled again */
@@ -198,7 +253,7 @@ __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
         if (split > 1)
             few_gather(shared_sums, split, rank, lane, turn, sums);
         if (rank == 0)
-            few_finish(p, t, unit % p.matrix.blocks, lane, sums);
+            columns.finish(p, t, unit % p.matrix.blocks, lane, sums);
     }
     copies_wait<0>();
 }

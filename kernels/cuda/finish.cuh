@@ -9,7 +9,7 @@
 
 DEVICE float sigmoid(float x)
 {
-    return 1.0F / (1.0F + expf(-x));
+    return __fdividef(1.0F, 1.0F + expf(-x));
 }
 
 DEVICE float gelu(float x)
@@ -56,20 +56,24 @@ DEVICE float activate(const struct moed_expert_rule &rule, float g, float u)
 struct column {
     uint32_t entry, expert; /* of its matrix */
     float factor;           /* the entry's units, and its weight where that is on the input */
+    float units;            /* what its activations are multiplied by on their way out */
 };
 
+/* `unit` of the weights as they were multiplied. */
 DEVICE column column_of(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
-                        uint32_t i)
+                        uint32_t i, float unit)
 {
     const uint32_t entry = t.first + i;
     const uint32_t row = p.in_row ? p.in_row[entry] : entry;
-    float factor = p.in_factor ? p.in_factor[row] : 1.0F;
+    column c = {entry, t.expert, (p.in_factor ? p.in_factor[row] : 1.0F) / unit, 1.0F};
 
-    if (p.way != MOED_CUDA_EXACT)
-        factor /= p.matrix.unit;
     if (p.weight_in)
-        factor *= p.weight_in[entry];
-    return {entry, t.expert, factor};
+        c.factor *= p.weight_in[entry];
+    if (p.finish == MOED_CUDA_ACTIVATE && p.way != MOED_CUDA_EXACT)
+        c.units = 1.0F / p.entry_factor[entry];
+    else if (p.weight_out)
+        c.units = p.weight_out[entry];
+    return c;
 }
 
 DEVICE uint32_t features_of(const struct moed_cuda_product &p)
@@ -99,7 +103,7 @@ DEVICE void put_activation(const struct moed_cuda_product &p, const column &c, u
         ((float *)p.out)[at + feature] = h;
         return;
     }
-    h /= p.entry_factor[c.entry];
+    h *= c.units;
     guard_note(p.guard + 4 * (size_t)c.entry, h);
     ((__half *)p.out)[at + position(feature, p.lane_order)] = __float2half_rn(h);
     if (feature + 1 == features_of(p)) /* what pads the entry is read too */
@@ -120,9 +124,7 @@ DEVICE void put_row(const struct moed_cuda_product &p, const column &c, uint32_t
         put_activation(p, c, row, activate(p.rule, gate, value));
         return;
     }
-    if (p.weight_out)
-        value *= p.weight_out[c.entry];
-    ((float *)p.out)[(size_t)c.entry * p.out_ld + row] = value;
+    ((float *)p.out)[(size_t)c.entry * p.out_ld + row] = value * c.units;
 }
 
 /* Rows g and g + 8 of block `block` of 16, which one thread has. */

@@ -28,10 +28,19 @@ DEVICE uint32_t bits_of(__half2 value)
     return bits;
 }
 
-/* 1024 + i as f16, twice, exactly. */
+/* 1024 + i as f16, twice, to i - offset, exactly. */
 DEVICE __half2 integers(uint32_t bits, int offset)
 {
     return __hsub2(half2_of(bits), __float2half2_rn(1024.0F + (float)offset));
+}
+
+/* (a & mask) | bits in one instruction: the compiler makes two of two constants. */
+DEVICE uint32_t and_or(uint32_t a, uint32_t mask, uint32_t bits)
+{
+    uint32_t result;
+
+    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(a), "r"(mask), "r"(bits));
+    return result;
 }
 
 template <class T> DEVICE T load_shared(const uint8_t *at)
@@ -75,32 +84,49 @@ template <class F> struct lane_codes {
         }
     }
 
-    /* The high bits of a pair, moved to stand above the low ones. */
-    DEVICE uint32_t high_bits(int step, int pair) const
+    /* Nibbles of rows 8 to 15 are left 4 bits higher, sixteen times as large, which spares moving
+     * them: 1024 + 16 · code still fits. */
+    static constexpr bool raised = F::low == 4 && F::table == TABLE_NONE;
+
+    /* What the f16 of a pair stands for: value · factor - bias is its code less the offset. */
+    static HD constexpr float factor(int row)
+    {
+        return raised && row == 1 ? 0.0625F : 1.0F;
+    }
+    static HD constexpr float bias(int row)
+    {
+        return 1024.0F * factor(row) + (float)(F::table == TABLE_NONE ? F::offset : 128);
+    }
+
+    /* `bits` with the high bits of a pair at bit `to` and 16 above it. */
+    DEVICE uint32_t with_high_bits(uint32_t bits, int step, int pair, int to) const
     {
         const int at = F::high == 1 ? step * 4 + pair : step % 2 * 8 + pair * 2;
         const uint32_t word = high[F::high == 1 ? 0 : step / 2];
-        const uint32_t mask = (F::high == 1 ? 0x00010001U : 0x00030003U) << F::low;
+        const uint32_t mask = (F::high == 1 ? 0x00010001U : 0x00030003U) << to;
 
-        return (at > F::low ? word >> (at - F::low) : word << (F::low - at)) & mask;
+        return and_or(at > to ? word >> (at - to) : word << (to - at), mask, bits);
     }
 
     DEVICE uint32_t pair_bits(int step, int pair) const
     {
-        if (F::low == 8) {
+        if constexpr (F::low == 8) {
             const uint32_t word = low[step * 2 + pair / 2];
 
             return __byte_perm(word, 0x64646464U, pair % 2 == 0 ? 0x4140 : 0x4342);
+        } else {
+            const int to = raised && pair % 2 == 1 ? 4 : 0;
+            const uint32_t word = F::low == 2 ? low[step / 2] >> (step % 2 * 8 + pair * 2)
+                                              : low[step] >> (4 * pair - to);
+            const uint32_t mask = (F::low == 2 ? 0x00030003U : 0x000f000fU) << to;
+            const uint32_t bits = and_or(word, mask, 0x64006400U);
+
+            return F::high > 0 ? with_high_bits(bits, step, pair, F::low + to) : bits;
         }
-        if (F::low == 2)
-            return (low[step / 2] >> (step % 2 * 8 + pair * 2) & 0x00030003U) | 0x64006400U |
-                   (F::high > 0 ? high_bits(step, pair) : 0U);
-        return (low[step] >> (4 * pair) & 0x000f000fU) | 0x64006400U |
-               (F::high > 0 ? high_bits(step, pair) : 0U);
     }
 
-    /* The four pairs of a step. */
-    DEVICE void step(int s, __half2 pairs[4]) const
+    /* The four pairs of a step as bits of f16: factor and bias say of what. */
+    DEVICE void step_bits(int s, uint32_t pairs[4]) const
     {
         if constexpr (F::table != TABLE_NONE) {
             look_up(low[s], pairs);
@@ -108,21 +134,35 @@ template <class F> struct lane_codes {
         } else {
 #pragma unroll
             for (int p = 0; p < 4; p++)
-                pairs[p] = integers(pair_bits(s, p), F::offset);
+                pairs[p] = pair_bits(s, p);
         }
+    }
+
+    /* The same as the integers that they are. */
+    DEVICE void step(int s, __half2 pairs[4]) const
+    {
+        uint32_t bits[4];
+
+        step_bits(s, bits);
+#pragma unroll
+        for (int p = 0; p < 4; p++)
+            pairs[p] = raised && p % 2 == 1
+                           ? __hfma2(half2_of(bits[p]), __float2half2_rn(factor(1)),
+                                     __float2half2_rn(-bias(1)))
+                           : __hsub2(half2_of(bits[p]), __float2half2_rn(bias(0)));
     }
 
     /* Four nibbles to four of the table's bytes, to two pairs. prmt chooses of eight bytes by
      * three bits: once in each half of the table, and then by the fourth bit between the two. */
-    static DEVICE void look_up(uint32_t nibbles, __half2 pairs[2])
+    static DEVICE void look_up(uint32_t nibbles, uint32_t pairs[2])
     {
         const uint32_t by = nibbles & 0x7777U;
         const uint32_t lower = __byte_perm(table_word<F::table>(0), table_word<F::table>(1), by);
         const uint32_t upper = __byte_perm(table_word<F::table>(2), table_word<F::table>(3), by);
         const uint32_t bytes = __byte_perm(lower, upper, 0x3210U | (nibbles & 0x8888U) >> 1);
 
-        pairs[0] = integers(__byte_perm(bytes, 0x64646464U, 0x4140), 128);
-        pairs[1] = integers(__byte_perm(bytes, 0x64646464U, 0x4342), 128);
+        pairs[0] = __byte_perm(bytes, 0x64646464U, 0x4140);
+        pairs[1] = __byte_perm(bytes, 0x64646464U, 0x4342);
     }
 };
 
@@ -134,17 +174,38 @@ template <class F> struct lane_scales {
         F::scales == SCALE_D_M || F::scales == SCALE_SM8 || F::scales == SCALE_SM4;
 
     __half2 scale[2][groups], minus_min[2][has_min ? groups : 1];
+    __half2 wide[2]; /* of 256: d, and -dmin or d again, times unit */
+
+    /* What a tile of 256 inputs has once. */
+    DEVICE void begin(const uint8_t *tile_bytes, int g, float unit)
+    {
+        if constexpr (F::block == 256) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                const uint8_t *at = tile_bytes + tile<F>::wide + (g + 8 * i) * tile<F>::wide_row;
+
+                if constexpr (F::scales == SCALE_S8)
+                    wide[i] = __hmul2(__half2half2(__ushort_as_half(load_shared<uint16_t>(at))),
+                                      __float2half2_rn(unit));
+                else
+                    wide[i] = __hmul2(half2_of(load_shared<uint32_t>(at)),
+                                      __floats2half2_rn(unit, -unit));
+            }
+        }
+    }
 
     DEVICE void load(const uint8_t *tile_bytes, int block, int g, float unit)
     {
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             const int row = g + 8 * i;
+            const uint8_t *small = tile_bytes + tile<F>::small + row * tile<F>::small_row +
+                                   block * (tile<F>::small_row / tile<F>::blocks);
 
-            load_row(i, tile_bytes + tile<F>::wide + row * tile<F>::wide_row,
-                     tile_bytes + tile<F>::small + row * tile<F>::small_row +
-                         block * (tile<F>::small_row / tile<F>::blocks),
-                     unit);
+            if constexpr (F::block == 256)
+                load_small(i, small);
+            else if constexpr (F::block == 32)
+                load_wide(i, tile_bytes + tile<F>::wide + row * tile<F>::wide_row, unit);
         }
     }
 
@@ -154,65 +215,56 @@ template <class F> struct lane_scales {
         minus_min[i][group] = __high2half2(scale_and_min);
     }
 
-    DEVICE void load_row(int i, const uint8_t *wide, const uint8_t *small, float unit)
+    DEVICE void load_wide(int i, const uint8_t *at, float unit)
     {
         if constexpr (F::scales == SCALE_D) {
-            const __half2 d =
-                __hmul2(half2_of(load_shared<uint32_t>(wide)), __float2half2_rn(unit));
+            const __half2 d = __hmul2(half2_of(load_shared<uint32_t>(at)), __float2half2_rn(unit));
 
             scale[i][0] = __low2half2(d);
             scale[i][1] = __high2half2(d);
         } else if constexpr (F::scales == SCALE_E8M0) {
-            const uint32_t both = load_shared<uint16_t>(wide);
+            const uint32_t both = load_shared<uint16_t>(at);
 
             for (int s = 0; s < 2; s++)
                 scale[i][s] = __float2half2_rn(e8m0_half(both >> (8 * s) & 255U) * unit);
-        } else if constexpr (F::scales == SCALE_D_M) {
-            const uint2 both = load_shared<uint2>(wide);
+        } else {
+            const uint2 both = load_shared<uint2>(at);
 
             set_both(i, 0, __hmul2(half2_of(both.x), __float2half2_rn(unit)));
             set_both(i, 1, __hmul2(half2_of(both.y), __float2half2_rn(unit)));
-        } else if constexpr (F::scales == SCALE_SM8) {
-            const __half2 d =
-                __hmul2(half2_of(load_shared<uint32_t>(wide)), __floats2half2_rn(unit, -unit));
-            const uint32_t both = load_shared<uint32_t>(small);
+        }
+    }
 
-            set_both(i, 0, __hmul2(integers(__byte_perm(both, 0x64646464U, 0x4140), 0), d));
-            set_both(i, 1, __hmul2(integers(__byte_perm(both, 0x64646464U, 0x4342), 0), d));
+    DEVICE void load_small(int i, const uint8_t *at)
+    {
+        if constexpr (F::scales == SCALE_SM8) {
+            const uint32_t both = load_shared<uint32_t>(at);
+
+            set_both(i, 0, __hmul2(integers(__byte_perm(both, 0x64646464U, 0x4140), 0), wide[i]));
+            set_both(i, 1, __hmul2(integers(__byte_perm(both, 0x64646464U, 0x4342), 0), wide[i]));
         } else if constexpr (F::scales == SCALE_SM4) {
-            const __half2 d =
-                __hmul2(half2_of(load_shared<uint32_t>(wide)), __floats2half2_rn(unit, -unit));
-            const uint32_t four = load_shared<uint32_t>(small);
+            const uint32_t four = load_shared<uint32_t>(at);
 
 #pragma unroll
             for (int s = 0; s < 4; s++) {
                 const uint32_t byte = four >> (8 * s);
+                const uint32_t both = and_or(byte << 12, 0x000f0000U, byte & 0x0fU);
 
-                set_both(
-                    i, s,
-                    __hmul2(integers((byte & 0x0fU) | (byte << 12 & 0x000f0000U) | 0x64006400U, 0),
-                            d));
+                set_both(i, s, __hmul2(integers(both | 0x64006400U, 0), wide[i]));
             }
-        } else if constexpr (F::scales == SCALE_S8) {
-            load_signed(i, wide, small, unit);
-        }
-    }
-
-    DEVICE void load_signed(int i, const uint8_t *wide, const uint8_t *small, float unit)
-    {
-        const __half2 d = __hmul2(__half2half2(__ushort_as_half(load_shared<uint16_t>(wide))),
-                                  __float2half2_rn(unit));
-        const uint32_t bytes =
-            (groups == 4 ? load_shared<uint32_t>(small) : (uint32_t)load_shared<uint16_t>(small)) ^
-            0x80808080U;
+        } else {
+            const uint32_t bytes =
+                (groups == 4 ? load_shared<uint32_t>(at) : (uint32_t)load_shared<uint16_t>(at)) ^
+                0x80808080U;
 
 #pragma unroll
-        for (int s = 0; s < groups; s += 2) {
-            const __half2 two = __hmul2(
-                integers(__byte_perm(bytes, 0x64646464U, s == 0 ? 0x4140 : 0x4342), 128), d);
+            for (int s = 0; s < groups; s += 2) {
+                const uint32_t two = __byte_perm(bytes, 0x64646464U, s == 0 ? 0x4140 : 0x4342);
+                const __half2 scales = __hmul2(integers(two, 128), wide[i]);
 
-            scale[i][s] = __low2half2(two);
-            scale[i][s + 1] = __high2half2(two);
+                scale[i][s] = __low2half2(scales);
+                scale[i][s + 1] = __high2half2(scales);
+            }
         }
     }
 };
@@ -222,6 +274,12 @@ template <class F> struct lane_scales {
 template <class F> struct lane_weights {
     lane_codes<F> codes;
     lane_scales<F> scales;
+
+    /* Before the first block of each tile. */
+    DEVICE void begin(const uint8_t *tile_bytes, int lane, float unit)
+    {
+        scales.begin(tile_bytes, lane / 4, unit);
+    }
 
     /* Weights [.., 64 · block, + 64) of a tile. */
     DEVICE void load(const uint8_t *tile_bytes, int block, int lane, float unit)

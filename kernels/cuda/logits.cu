@@ -1,108 +1,133 @@
-/* logits: the router's product in f32, since experts must be chosen as they are elsewhere. A warp
- * multiplies some experts by some rows, its lanes apart along the inputs, so that what it loads it
- * uses several times from registers. */
-#include "cuda.h"
+/* logits: the router's product in f32, since experts must be chosen as they are elsewhere. The
+ * inputs are cut into LOGIT_PARTS parts, each summed by other blocks; choose.cu adds the parts up.
+ * So a logit is summed in one order, whatever the number of rows. */
+#include "halve.cuh"
 #include "launch.cuh"
-#include "reduce.cuh"
 
-constexpr int WARPS = 8;
+constexpr int THREADS = HALVE_THREADS;
+constexpr int RUN = 16; /* inputs that are summed before they join a sum: f32 loses less so */
 
-/* A block's shape: a warp has `experts` × `rows`; `along` warps share the inputs of the same ones,
- * the others have other experts (`across` of them) and other rows. */
-template <int EXPERTS, int ROWS, int ALONG, int ACROSS> struct shape {
-    static constexpr int experts = EXPERTS, rows = ROWS, along = ALONG;
-    static constexpr int block_experts = EXPERTS * ACROSS;
-    static constexpr int block_rows = ROWS * (WARPS / ALONG / ACROSS);
+/* A block multiplies ROWS rows by EXPERTS experts, a thread a patch of ROWS / 16 × EXPERTS / 16 of
+ * them, STEP inputs of which are in shared memory at a time. */
+template <int ROWS, int EXPERTS, int STEP> struct patch {
+    static constexpr int rows = ROWS, experts = EXPERTS, step = STEP;
+    static constexpr int of_rows = ROWS / 16, of_experts = EXPERTS / 16;
+    float x[STEP][ROWS + 4], w[STEP][EXPERTS + 4]; /* transposed; other banks */
 };
 
-using thin = shape<2, 8, WARPS, 1>; /* few rows: many small blocks */
-using wide = shape<8, 8, 1, 2>;
+using small = patch<16, 16, 64>;
+using large = patch<64, 64, 32>;
 
 struct vectors {
     const float *at;
     uint32_t n, cols; /* vectors that there are; inputs of one */
 };
 
-/* One input of `N` vectors; zeros for those that are not there. */
-template <int N>
-__device__ __forceinline__ void load_inputs(const vectors &v, uint32_t k, float out[N])
+/* Inputs [k, k + STEP) of N vectors, zeros where there are none, as out[input][vector]. */
+template <int N, int STEP>
+__device__ __forceinline__ void load_step(const vectors &v, uint32_t k, uint32_t end,
+                                          float (&out)[STEP][N + 4])
 {
 #pragma unroll
-    for (int i = 0; i < N; i++)
-        out[i] = i < (int)v.n && k < v.cols ? v.at[(size_t)i * v.cols + k] : 0.0F;
-}
+    for (int i = 0; i < N * STEP / THREADS; i++) {
+        const uint32_t at = threadIdx.x + (uint32_t)i * THREADS;
+        const uint32_t vector = at / STEP, input = k + at % STEP;
 
-template <class S>
-__device__ __forceinline__ void multiply_part(const vectors &w, const vectors &x, uint32_t first,
-                                              float (&sums)[S::experts][S::rows])
-{
-#pragma unroll 2
-    for (uint32_t k = first; k < w.cols; k += 32 * S::along) {
-        float a[S::experts], b[S::rows];
-
-        load_inputs<S::experts>(w, k, a);
-        load_inputs<S::rows>(x, k, b);
-#pragma unroll
-        for (int e = 0; e < S::experts; e++)
-#pragma unroll
-            for (int t = 0; t < S::rows; t++)
-                sums[e][t] = fmaf(a[e], b[t], sums[e][t]);
+        out[at % STEP][vector] =
+            vector < v.n && input < end ? v.at[(size_t)vector * v.cols + input] : 0.0F;
     }
 }
 
-template <class S>
-__global__ void __launch_bounds__(WARPS * 32) logits(const struct moed_cuda_router r)
+template <class P>
+__device__ __forceinline__ void multiply_step(const P &s, float (&sums)[P::of_rows][P::of_experts])
 {
-    __shared__ float parts[WARPS][S::experts][S::rows];
-    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const uint32_t place = warp / S::along, across = S::block_experts / S::experts;
-    const uint32_t e = blockIdx.x * S::block_experts + place % across * S::experts;
-    const uint32_t t = blockIdx.y * S::block_rows + place / across * S::rows;
-    const vectors w = {r.weight + (size_t)e * r.hidden, e < r.experts ? r.experts - e : 0,
-                       r.hidden};
-    float sums[S::experts][S::rows] = {};
+    const uint32_t row = threadIdx.x / 16 * P::of_rows, expert = threadIdx.x % 16 * P::of_experts;
+
+#pragma unroll
+    for (int first = 0; first < P::step; first += RUN) {
+        float run[P::of_rows][P::of_experts] = {};
+
+#pragma unroll
+        for (int k = first; k < first + RUN; k++)
+#pragma unroll
+            for (int r = 0; r < P::of_rows; r++)
+#pragma unroll
+                for (int e = 0; e < P::of_experts; e++)
+                    run[r][e] = fmaf(s.x[k][row + r], s.w[k][expert + e], run[r][e]);
+#pragma unroll
+        for (int r = 0; r < P::of_rows; r++)
+#pragma unroll
+            for (int e = 0; e < P::of_experts; e++)
+                sums[r][e] += run[r][e];
+    }
+}
+
+/* All rows, shared out to the blocks that have no part of the inputs. */
+__device__ void halve_rows(const struct moed_cuda_halves &h)
+{
+    for (uint32_t t = blockIdx.y * gridDim.x + blockIdx.x; t < h.batch->rows;
+         t += gridDim.x * gridDim.y)
+        halve_row(h, t);
+}
+
+template <class P>
+__global__ void __launch_bounds__(THREADS)
+    logits(const struct moed_cuda_router r, const struct moed_cuda_halves h)
+{
+    __shared__ P s;
+    const uint32_t expert = blockIdx.x * P::experts, row = blockIdx.y * P::rows;
+    const uint32_t part = (r.hidden + LOGIT_PARTS * RUN - 1) / (LOGIT_PARTS * RUN) * RUN;
+    const uint32_t first = blockIdx.z * part;
+    const uint32_t end = first + part < r.hidden ? first + part : r.hidden;
+    float sums[P::of_rows][P::of_experts] = {};
 
     follow();
+    if (blockIdx.z == LOGIT_PARTS) {
+        halve_rows(h);
+        return;
+    }
 
     const uint32_t rows = r.batch->rows;
-    const vectors x = {r.x + (size_t)t * r.hidden, t < rows ? rows - t : 0, r.hidden};
+    const vectors w = {r.weight + (size_t)expert * r.hidden, r.experts - expert, r.hidden};
+    const vectors x = {r.x + (size_t)row * r.hidden, row < rows ? rows - row : 0, r.hidden};
 
-    if (w.n > 0 && x.n > 0)
-        multiply_part<S>(w, x, warp % S::along * 32 + lane, sums);
-#pragma unroll
-    for (int i = 0; i < S::experts; i++)
-#pragma unroll
-        for (int j = 0; j < S::rows; j++) {
-            const float sum = warp_reduce(sums[i][j], take_sum());
-
-            if (lane == 0)
-                parts[warp][i][j] = sum;
-        }
-    __syncthreads();
-    if (warp % S::along != 0)
+    if (x.n == 0)
         return;
-    for (uint32_t i = lane; i < S::experts * S::rows; i += 32) {
-        const uint32_t expert = i % S::experts, row = i / S::experts;
-        float sum = r.bias && expert < w.n ? r.bias[e + expert] : 0.0F;
-
-        for (uint32_t p = 0; p < S::along; p++)
-            sum += parts[warp + p][expert][row];
-        if (expert < w.n && row < x.n)
-            r.logits[(size_t)(t + row) * r.experts + e + expert] = sum;
+    for (uint32_t k = first; k < end; k += P::step) {
+        load_step<P::rows, P::step>(x, k, end, s.x);
+        load_step<P::experts, P::step>(w, k, end, s.w);
+        __syncthreads();
+        multiply_step(s, sums);
+        __syncthreads();
     }
+    for (uint32_t i = 0; i < P::of_rows; i++)
+        for (uint32_t j = 0; j < P::of_experts; j++) {
+            const uint32_t t = row + threadIdx.x / 16 * P::of_rows + i;
+            const uint32_t e = expert + threadIdx.x % 16 * P::of_experts + j;
+
+            if (t < rows && e < r.experts)
+                r.parts[((size_t)blockIdx.z * r.most_rows + t) * r.experts + e] = sums[i][j];
+        }
 }
 
-template <class S>
-static cudaError_t multiply(const struct moed_cuda_router *r, cudaStream_t stream)
+template <class P>
+static cudaError_t multiply(const struct moed_cuda_router *r, const struct moed_cuda_halves *h,
+                            cudaStream_t stream)
 {
-    const dim3 grid((r->experts + S::block_experts - 1) / S::block_experts,
-                    (r->grid_rows + S::block_rows - 1) / S::block_rows);
+    const struct moed_cuda_halves none = {};
+    const dim3 grid((r->experts + P::experts - 1) / P::experts,
+                    (r->grid_rows + P::rows - 1) / P::rows, LOGIT_PARTS + (h ? 1 : 0));
 
-    return launch(logits<S>, {grid, WARPS * 32, 0}, stream, *r);
+    return launch(logits<P>, {grid, THREADS, 0}, stream, *r, h ? *h : none);
 }
 
-cudaError_t moed_cuda_logits(const struct moed_cuda_router *r, cudaStream_t stream)
+cudaError_t moed_cuda_logits(const struct moed_cuda_router *r, const struct moed_cuda_halves *h,
+                             cudaStream_t stream)
 {
-    return r->grid_rows <= 32 || r->invariant ? multiply<thin>(r, stream)
-                                              : multiply<wide>(r, stream);
+    if (r->grid_rows <= small::rows)
+        return multiply<small>(r, h, stream);
+
+    const cudaError_t status = h ? moed_cuda_halve(h, stream) : cudaSuccess;
+
+    return status == cudaSuccess ? multiply<large>(r, NULL, stream) : status;
 }

@@ -21,12 +21,12 @@ template <class F> struct many_shape {
     static constexpr int stage = tiles * tile<F>::bytes;   /* of a warp's weights; there are 2 */
     static constexpr int blocks = tiles * tile<F>::blocks; /* of 64 inputs */
 
-    static constexpr int bytes(int columns)
+    static HD constexpr int bytes(int columns)
     {
         const int rings = MANY_SLOTS * columns * 128 + MANY_WARPS * 2 * stage;
         const int sums = MANY_WARPS * columns * SUM_STRIDE * (int)sizeof(float);
 
-        return 1024 + (rings > sums ? rings : sums);
+        return (rings > sums ? rings : sums) + columns * (int)sizeof(float2);
     }
 };
 
@@ -95,11 +95,14 @@ template <class F, int N> struct many_tile {
     DEVICE void copy_weights(uint32_t stage)
     {
         const uint32_t at = stage * many_shape<F>::stage;
-        const uint32_t to = shared_address(ring + stage % 2 * many_shape<F>::stage);
+        const uint32_t to =
+            shared_address(ring + stage % 2 * many_shape<F>::stage) + threadIdx.x % 32 * 16;
 
-        for (uint32_t i = threadIdx.x % 32 * 16; i < many_shape<F>::stage; i += 512)
-            if (at + i < weight_bytes)
-                copy_16_async(to + i, weights + at + i);
+#pragma unroll
+        for (int i = 0; i < many_shape<F>::stage; i += 512)
+            if (at + i < weight_bytes && (i + 512 <= many_shape<F>::stage ||
+                                          threadIdx.x % 32 * 16 < many_shape<F>::stage - i))
+                copy_16_async(to + i, weights + at + i + threadIdx.x % 32 * 16);
     }
 
     DEVICE void begin()
@@ -128,6 +131,8 @@ template <class F, int N> struct many_tile {
 
     DEVICE void multiply(float (&d)[N / 8][4])
     {
+        lane_weights<F> w;
+
         begin();
 #pragma unroll 1
         for (uint32_t b = 0; b < blocks; b++) {
@@ -135,10 +140,11 @@ template <class F, int N> struct many_tile {
             const uint8_t *stage = ring + b / many_shape<F>::blocks % 2 * many_shape<F>::stage +
                                    in_stage / tile<F>::blocks * tile<F>::bytes;
             const uint32_t slot = slots + b % MANY_SLOTS * slot_bytes;
-            lane_weights<F> w;
             uint32_t a[2][4];
 
             advance(b);
+            if (in_stage % tile<F>::blocks == 0)
+                w.begin(stage, (int)(threadIdx.x % 32), p.matrix.unit);
             w.load(stage, (int)(in_stage % tile<F>::blocks), (int)(threadIdx.x % 32),
                    p.matrix.unit);
 #pragma unroll
@@ -187,12 +193,12 @@ DEVICE void many_unit(const struct moed_cuda_product &p, const struct moed_cuda_
 template <class F>
 __global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moed_cuda_product p)
 {
-    extern __shared__ uint8_t unaligned[];
+    extern __shared__ __align__(1024) uint8_t shared[]; /* as wgmma wants its rows */
+    float *sums = (float *)shared + threadIdx.x / 32 * p.columns * SUM_STRIDE;
+    float2 *factors = (float2 *)(shared + many_shape<F>::bytes((int)p.columns)) - p.columns;
 
     follow();
 
-    uint8_t *shared = unaligned + (1024 - shared_address(unaligned) % 1024) % 1024;
-    float *sums = (float *)shared + threadIdx.x / 32 * p.columns * SUM_STRIDE;
     const uint32_t groups = (p.matrix.blocks + MANY_WARPS - 1) / MANY_WARPS;
     const work w = work_of(p);
 
@@ -200,6 +206,11 @@ __global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moe
         const struct moed_cuda_tile t = tile_at(p, w, unit / groups);
         const uint32_t block = unit % groups * MANY_WARPS + threadIdx.x / 32;
 
+        if (threadIdx.x < t.n) { /* looked up while the weights are on their way */
+            const column c = column_of(p, t, threadIdx.x, p.matrix.unit);
+
+            factors[threadIdx.x] = make_float2(c.factor, c.units);
+        }
         if (t.n <= 16)
             many_unit<F, 16>(p, t, block, shared, sums);
         else if (t.n <= 32)
@@ -212,8 +223,9 @@ __global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moe
 #pragma unroll 1
         for (uint32_t i = threadIdx.x % 32; i < t.n * 8 && block < p.matrix.blocks; i += 32) {
             const float *from = sums + i / 8 * SUM_STRIDE + i % 8;
+            const float2 by = factors[i / 8];
 
-            finish_two(p, column_of(p, t, i / 8), block, i % 8, from[0], from[8]);
+            finish_two(p, {t.first + i / 8, t.expert, by.x, by.y}, block, i % 8, from[0], from[8]);
         }
         __syncthreads(); /* before the rings are filled again */
     }

@@ -195,7 +195,7 @@ static cudaError_t multiply_few(const struct moed_cuda_product *p, const device_
 
     while (few_shape<format>::bytes(warps) > device.shared_bytes)
         warps /= 2;
-    while (!p->whole && split < 4 && units * split * 2 <= (uint64_t)device.processors * warps)
+    while (!p->whole && split < 4 && units * split <= (uint64_t)device.processors * warps)
         split *= 2;
     status = cudaFuncSetAttribute(few_product<format>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   few_shape<format>::bytes(warps));

@@ -5,11 +5,13 @@
 #include "launch.cuh"
 #include "reduce.cuh"
 
-constexpr int THREADS = 256;
+constexpr int THREADS = 512;
+constexpr uint32_t LISTED = 256; /* entries that are held at a time */
 
 struct row {
-    uint32_t t, slots;
-    const int32_t *entries; /* [2 slots + 1]: routed, chunks, shared */
+    uint32_t t;
+    uint32_t first, end;    /* of its entries, those that are summed */
+    const int32_t *entries; /* routed, chunks, shared; -1: none */
     uint8_t flags;
 };
 
@@ -18,30 +20,90 @@ __device__ bool all_held(const struct moed_cuda_sum &s, const row &r)
 {
     int held = 1;
 
-    for (uint32_t i = threadIdx.x; i < 2 * r.slots + 1; i += THREADS)
+    for (uint32_t i = threadIdx.x; i < s.per_row; i += THREADS)
         if (r.entries[i] >= 0)
             held = held && guard_held(s.guard + 4 * (size_t)r.entries[i]);
     return __syncthreads_and(held);
 }
 
-__device__ float sum_of(const struct moed_cuda_sum &s, const row &r, uint32_t i)
+/* Entries that there are, in their order, up to LISTED of [first, end): by all threads. */
+__device__ uint32_t list_entries(const row &r, uint32_t first, uint32_t *list)
 {
-    const uint32_t first = s.routed ? 0 : r.slots;
-    const uint32_t end = s.others ? 2 * r.slots + 1 : r.slots;
-    float sum = s.base ? s.base[(size_t)r.t * s.cols + i] : 0.0F;
+    __shared__ uint32_t counts[THREADS / 32];
+    const uint32_t i = first + threadIdx.x, lane = threadIdx.x % 32;
+    const int32_t entry = threadIdx.x < LISTED && i < r.end ? r.entries[i] : -1;
+    const unsigned there = __ballot_sync(0xffffffffU, entry >= 0);
+    uint32_t at = __popc(there & ((1U << lane) - 1U)), n = 0;
 
-#pragma unroll 8
-    for (uint32_t e = first; e < end; e++)
-        if (r.entries[e] >= 0)
-            sum += s.partial[(size_t)r.entries[e] * s.partial_ld + i];
-    return sum;
+    __syncthreads(); /* the list is not read any more */
+    if (lane == 0)
+        counts[threadIdx.x / 32] = __popc(there);
+    __syncthreads();
+    for (uint32_t w = 0; w < LISTED / 32; w++) {
+        at += w < threadIdx.x / 32 ? counts[w] : 0;
+        n += counts[w];
+    }
+    if (entry >= 0)
+        list[at] = (uint32_t)entry;
+    __syncthreads();
+    return n;
 }
 
-/* out = ffn_by · norm(out) + add_by · add, each thread on its own elements. */
+__device__ __forceinline__ void add(float4 &to, const float4 &from)
+{
+    to.x += from.x;
+    to.y += from.y;
+    to.z += from.z;
+    to.w += from.w;
+}
+
+__device__ __forceinline__ void add(float &to, const float &from)
+{
+    to += from;
+}
+
+/* out[i] = begin[i] + Σ partial[list[e]][i], in vectors that divide a row; begin NULL: zeros. */
+template <class V>
+__device__ void add_listed(const struct moed_cuda_sum &s, const uint32_t *list, uint32_t n,
+                           const V *begin, V *out)
+{
+    const uint32_t vectors = s.cols / (sizeof(V) / sizeof(float));
+    const uint32_t apart = s.partial_ld / (sizeof(V) / sizeof(float));
+
+    for (uint32_t i = threadIdx.x; i < vectors; i += THREADS) {
+        V sum = begin ? begin[i] : V{};
+
+#pragma unroll 8
+        for (uint32_t e = 0; e < n; e++)
+            add(sum, ((const V *)s.partial)[(size_t)list[e] * apart + i]);
+        out[i] = sum;
+    }
+}
+
+__device__ void sum_entries(const struct moed_cuda_sum &s, const row &r, float *out)
+{
+    __shared__ uint32_t list[LISTED];
+    const bool by_four = s.cols % 4 == 0 && s.partial_ld % 4 == 0;
+    const float *begin = s.base ? s.base + (size_t)r.t * s.cols : NULL;
+    uint32_t first = r.first;
+
+    do {
+        const uint32_t n = list_entries(r, first, list);
+
+        if (by_four)
+            add_listed(s, list, n, (const float4 *)begin, (float4 *)out);
+        else
+            add_listed(s, list, n, begin, out);
+        begin = out;
+        first += LISTED;
+    } while (first < r.end);
+}
+
+/* out = ffn_by · norm(out) + add_by · add */
 __device__ void add_residual(const struct moed_cuda_sum &s, const row &r, float *out)
 {
     __shared__ double shared[32];
-    const float *add = (s.residual_of_normed ? s.x : s.hidden) + (size_t)r.t * s.cols;
+    const float *also = (s.residual_of_normed ? s.x : s.hidden) + (size_t)r.t * s.cols;
     const float ffn_by = s.residual_of_normed ? 1.0F : s.residual_scale;
     const float add_by = r.flags & MOED_CUDA_PART ? 0.0F
                          : s.residual_of_normed   ? s.residual_scale
@@ -58,41 +120,48 @@ __device__ void add_residual(const struct moed_cuda_sum &s, const row &r, float 
     for (uint32_t i = threadIdx.x; i < s.cols; i += THREADS) {
         const float value = s.post_norm ? out[i] * scale * s.post_norm[i] : out[i];
 
-        out[i] = ffn_by * value + add_by * add[i];
+        out[i] = ffn_by * value + add_by * also[i];
     }
+}
+
+__device__ void note_range(const struct moed_cuda_sum &s, const row &r)
+{
+    const bool held = all_held(s, r);
+
+    if (threadIdx.x > 0)
+        return;
+    s.retry[r.t] = !held;
+    if (!held)
+        *s.any_retry = 1;
 }
 
 __global__ void __launch_bounds__(THREADS) add_up(const struct moed_cuda_sum s)
 {
     const uint32_t t = blockIdx.x;
+    float *out = s.output + (size_t)t * s.cols;
 
     follow();
-
-    const uint32_t slots = s.batch->slots;
-    const row r = {t, slots, s.entry_of + (size_t)t * (2 * slots + 1),
-                   s.batch->has_flags ? s.flags[t] : (uint8_t)0};
-    float *out = s.output + (size_t)t * s.cols;
-    const float scale = s.finish ? s.ffn_scale : 1.0F;
-
     if (t >= s.batch->rows || (s.again && !s.retry[t]))
         return;
-    if (s.guard && !s.again) {
-        const bool held = all_held(s, r);
 
-        if (threadIdx.x == 0) {
-            s.retry[t] = !held;
-            if (!held)
-                *s.any_retry = 1;
-        }
-    }
+    const row r = {t, s.routed ? 0 : s.batch->slots, s.others ? s.per_row : s.batch->slots,
+                   s.entry_of + (size_t)t * s.per_row,
+                   s.batch->has_flags ? s.flags[t] : (uint8_t)0};
+
+    if (s.guard && !s.again)
+        note_range(s, r);
     if (s.not_finite[t]) {
         for (uint32_t i = threadIdx.x; i < s.cols; i += THREADS)
             out[i] = 0.0F;
         return;
     }
-    for (uint32_t i = threadIdx.x; i < s.cols; i += THREADS)
-        out[i] = scale * sum_of(s, r, i);
-    if (s.finish && (r.flags & MOED_CUDA_RESIDUAL))
+    sum_entries(s, r, out);
+    if (!s.finish)
+        return;
+    __syncthreads(); /* elements change threads */
+    for (uint32_t i = threadIdx.x; s.ffn_scale != 1.0F && i < s.cols; i += THREADS)
+        out[i] *= s.ffn_scale;
+    if (r.flags & MOED_CUDA_RESIDUAL)
         add_residual(s, r, out);
 }
 

@@ -122,9 +122,9 @@ struct cuda_buffers { /* of one device and workspace */
     struct moed_cuda_batch *batch; /* and the rows behind it: one copy brings both */
     float *hidden;
     uint8_t *flags, *meta;
-    float *x, *logits, *shared_weight, *x_factor, *x_size;
+    float *x, *logit_parts, *logits, *shared_weight, *x_factor, *x_size;
     uint16_t *x_half;
-    uint8_t *takes, *retry;
+    uint8_t *retry;
     float *latent_in, *latent_sum, *latent_out, *latent_factor, *latent_size;
     float *sum_factor, *sum_size;
     uint16_t *latent_half;
@@ -132,7 +132,7 @@ struct cuda_buffers { /* of one device and workspace */
     uint32_t *tile_end, *entry_row;
     float *entry_weight, *entry_factor;
     uint8_t *guard;
-    int32_t *entry_of;
+    int32_t *wanted, *entry_of;
     void *activations;
     float *gates, *partial, *output;
     void *memory; /* all of the above */

@@ -56,8 +56,8 @@ static void cut_rows(struct cutter *c, const struct cuda_extent *x, struct cuda_
     b->x_half = cut(c, x->rows * padded(x->hidden), sizeof(uint16_t));
     b->x_factor = cut(c, x->rows, sizeof(float));
     b->x_size = cut(c, x->rows, sizeof(float));
+    b->logit_parts = cut(c, LOGIT_PARTS * x->rows * x->experts, sizeof(float));
     b->logits = cut(c, x->rows * x->experts, sizeof(float));
-    b->takes = cut(c, x->rows, 1);
     b->retry = cut(c, x->rows, 1);
     b->shared_weight = cut(c, x->rows, sizeof(float));
     b->latent_in = cut(c, x->rows * x->latent, sizeof(float));
@@ -81,7 +81,8 @@ static void cut_entries(struct cutter *c, const struct cuda_extent *x, struct cu
     b->entry_weight = cut(c, x->entries, sizeof(float));
     b->entry_factor = cut(c, x->entries, sizeof(float));
     b->guard = cut(c, x->entries, 4);
-    b->entry_of = cut(c, 2 * x->slots + x->rows, sizeof(int32_t));
+    b->wanted = cut(c, x->entries, sizeof(int32_t));
+    b->entry_of = cut(c, x->entries, sizeof(int32_t));
     b->activations = cut(c, x->entries * padded(x->width), sizeof(float));
     b->gates = cut(c, x->apart ? x->entries * x->width : 0, sizeof(float));
     b->partial = cut(c, x->entries * widest, sizeof(float));

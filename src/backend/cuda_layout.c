@@ -118,7 +118,7 @@ uint64_t cuda_layer_bytes(const struct cuda_layer *layer)
     uint64_t bytes = 0;
 
     for (uint32_t i = cuda_sources(&copy, sources); i > 0; i--)
-        bytes += sources[i - 1].to->expert_bytes * sources[i - 1].to->count;
+        bytes += sources[i - 1].to->expert_bytes * sources[i - 1].to->count + MOED_CUDA_SLACK;
     for (uint32_t i = cuda_vectors(&copy, vectors); i > 0; i--) {
         const struct moed_weight *w = vectors[i - 1].from;
 

@@ -25,6 +25,14 @@ static const float *rows_of(const struct cuda_pass *p)
     return p->normed ? p->b->x : p->b->hidden;
 }
 
+/* What a row may want of the plan: its slots, their chunks, the shared expert. */
+static uint32_t per_row(const struct cuda_pass *p)
+{
+    const uint32_t chunks = p->layer->spec->chunk_size > 0 ? p->slots : 0;
+
+    return p->slots + chunks + (p->layer->banks[1].up.format != NULL);
+}
+
 static struct cuda_meta meta_of(const struct cuda_pass *p)
 {
     const struct moed_layer *s = p->layer->spec;
@@ -53,14 +61,28 @@ static cudaError_t normalise(const struct cuda_pass *p)
     return p->normed ? moed_cuda_normalise(&n, p->b->stream) : cudaSuccess;
 }
 
-static cudaError_t halve(const struct cuda_pass *p, const struct moed_cuda_halves *of)
+static struct moed_cuda_halves complete(const struct cuda_pass *p, struct moed_cuda_halves h)
 {
-    struct moed_cuda_halves h = *of;
-
     h.batch = p->b->batch;
     h.grid_rows = p->grid_rows;
     h.lane_order = p->way == MOED_CUDA_FEW;
-    return is_exact(p) ? cudaSuccess : moed_cuda_halve(&h, p->b->stream);
+    return h;
+}
+
+static struct moed_cuda_halves halves_of_x(const struct cuda_pass *p)
+{
+    return complete(p, (struct moed_cuda_halves){
+                           .cols = p->layer->spec->hidden,
+                           .from = rows_of(p),
+                           .half = p->b->x_half,
+                           .factor = p->b->x_factor,
+                           .size = p->b->x_size,
+                       });
+}
+
+static cudaError_t halve(const struct cuda_pass *p, const struct moed_cuda_halves *h)
+{
+    return is_exact(p) ? cudaSuccess : moed_cuda_halve(h, p->b->stream);
 }
 
 static cudaError_t route(const struct cuda_pass *p)
@@ -79,19 +101,28 @@ static cudaError_t route(const struct cuda_pass *p)
         .select_bias = l->select_bias,
         .shared_gate = l->shared_gate,
         .has_shared = l->banks[1].up.format != NULL,
-        .invariant = p->invariant,
         .x = rows_of(p),
         .flags = p->b->flags,
+        .most_rows = (uint32_t)p->extent->rows,
+        .parts = p->b->logit_parts,
         .logits = p->b->logits,
         .ids = (int32_t *)(void *)(p->b->meta + meta.ids),
         .weights = (float *)(void *)(p->b->meta + meta.weights),
         .not_finite = p->b->meta + meta.not_finite,
-        .takes = p->b->takes,
         .shared_weight = p->b->shared_weight,
+        .per_row = per_row(p),
+        .chunk_size = l->spec->chunk_size,
+        .place = l->place,
+        .wanted = p->b->wanted,
         .entry_of = p->b->entry_of,
     };
-    cudaError_t status = p->routed ? moed_cuda_logits(&r, p->b->stream) : cudaSuccess;
+    const struct moed_cuda_halves h = halves_of_x(p);
+    cudaError_t status = cudaSuccess;
 
+    if (p->routed)
+        status = moed_cuda_logits(&r, is_exact(p) ? NULL : &h, p->b->stream);
+    else
+        status = halve(p, &h);
     if (status == cudaSuccess)
         status = moed_cuda_choose(&r, p->b->stream);
     return status;
@@ -109,10 +140,10 @@ static cudaError_t plan(const struct cuda_pass *p)
         .chunk_scale = s->chunk_scale,
         .weight_on_input = s->router.weight_on_input,
         .columns = columns_of(p->way),
-        .ids = (const int32_t *)(const void *)(p->b->meta + meta.ids),
+        .per_row = per_row(p),
+        .wanted = p->b->wanted,
         .weights = (const float *)(const void *)(p->b->meta + meta.weights),
         .shared_weight = p->b->shared_weight,
-        .takes = p->b->takes,
         .retry = p->again ? p->b->retry : NULL,
         .place = p->layer->place,
         .chunk_place = p->layer->chunk_place,
@@ -277,6 +308,7 @@ static struct moed_cuda_sum sum_of(const struct cuda_pass *p)
     return (struct moed_cuda_sum){
         .batch = p->b->batch,
         .grid_rows = p->grid_rows,
+        .per_row = per_row(p),
         .entry_of = p->b->entry_of,
         .partial = p->b->partial,
         .partial_ld = p->layer->spec->hidden,
@@ -303,13 +335,13 @@ static cudaError_t sum_latent(const struct cuda_pass *p)
         .from = p->b->latent_sum,
         .to = p->b->latent_sum,
     };
-    const struct moed_cuda_halves h = {
-        .cols = cols,
-        .from = p->b->latent_sum,
-        .half = p->b->latent_half,
-        .factor = p->b->sum_factor,
-        .size = p->b->sum_size,
-    };
+    const struct moed_cuda_halves h = complete(p, (struct moed_cuda_halves){
+                                                      .cols = cols,
+                                                      .from = p->b->latent_sum,
+                                                      .half = p->b->latent_half,
+                                                      .factor = p->b->sum_factor,
+                                                      .size = p->b->sum_size,
+                                                  });
     cudaError_t status;
 
     s.cols = cols;
@@ -347,30 +379,24 @@ static cudaError_t add_up(const struct cuda_pass *p)
     return status == cudaSuccess ? moed_cuda_add_up(&s, p->b->stream) : status;
 }
 
+/* What latent experts read. */
 static cudaError_t project_down(const struct cuda_pass *p)
 {
     const struct cuda_layer *l = p->layer;
-    const struct moed_cuda_halves x = {
-        .cols = l->spec->hidden,
-        .from = rows_of(p),
-        .half = p->b->x_half,
-        .factor = p->b->x_factor,
-        .size = p->b->x_size,
-    };
-    const struct moed_cuda_halves latent = {
-        .cols = l->spec->latent,
-        .from = p->b->latent_in,
-        .half = p->b->latent_half,
-        .factor = p->b->latent_factor,
-        .size = p->b->latent_size,
-    };
-    cudaError_t status = halve(p, &x);
+    const struct moed_cuda_halves x = halves_of_x(p);
+    const struct moed_cuda_halves latent = complete(p, (struct moed_cuda_halves){
+                                                           .cols = l->spec->latent,
+                                                           .from = p->b->latent_in,
+                                                           .half = p->b->latent_half,
+                                                           .factor = p->b->latent_factor,
+                                                           .size = p->b->latent_size,
+                                                       });
+    cudaError_t status;
 
-    if (status == cudaSuccess && l->latent_down.format)
-        status = multiply_rows(p, &l->latent_down, &x, p->b->latent_in);
-    if (status == cudaSuccess && l->latent_down.format)
-        status = halve(p, &latent);
-    return status;
+    if (!l->latent_down.format)
+        return cudaSuccess;
+    status = multiply_rows(p, &l->latent_down, &x, p->b->latent_in);
+    return status == cudaSuccess ? halve(p, &latent) : status;
 }
 
 int cuda_pass_enqueue(const struct cuda_pass *p, struct moed_error *err)

@@ -106,7 +106,7 @@ static int upload_layer(struct cuda_upload *upload, struct cuda_layer *layer,
         status = upload_vector(upload->model, &vectors[i], err);
     for (uint32_t i = 0; i < n_sources && status == MOED_OK; i++) {
         struct moed_cuda_matrix *m = sources[i].to;
-        const uint64_t bytes = m->expert_bytes * m->count;
+        const uint64_t bytes = m->expert_bytes * m->count + MOED_CUDA_SLACK;
 
         status = cuda_allocate((void **)&m->tiles, bytes, err);
         if (status == MOED_OK)
@@ -161,7 +161,6 @@ int cuda_resident_open(const struct moed_model *model, const struct moed_backend
     const struct cuda_extent extent = cuda_extent_of(model, options->max_rows);
     atomic_ullong done = 0;
     struct cuda_upload upload = {.model = model, .options = options, .done = &done};
-    const uint64_t begin = moed_now_ns();
     int status;
 
     *out = (struct cuda_resident){.n_layers = model->n_layers};
@@ -184,10 +183,7 @@ int cuda_resident_open(const struct moed_model *model, const struct moed_backend
         if (status == MOED_OK)
             status = upload_device(out, &upload, d, err);
     }
-    if (status == MOED_OK)
-        moed_log(MOED_LOG_INFO, "uploaded %.2f GB in %.2f s", (double)out->bytes * 1e-9,
-                 (double)(moed_now_ns() - begin) * 1e-9);
-    else
+    if (status != MOED_OK)
         cuda_resident_close(out, devices);
     return status;
 }
