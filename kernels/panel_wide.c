@@ -161,7 +161,7 @@ static void get_iq1_m(const uint8_t *block, struct moed_widened *out)
         out->scale[group] =
             (uint8_t)(2 * (u16_at(block + 48 + group / 4 * 2) >> (3 * (group % 4)) & 7) + 1);
     for (int octet = 0; octet < 32; octet++) {
-        const unsigned nibble = block[32 + octet / 2] >> (4 * (octet % 2)) & 15U;
+        const int nibble = block[32 + octet / 2] >> (4 * (octet % 2)) & 15;
 
         put_octet(moed_grid_iq1_s[block[octet] | (nibble & 7) << 8], nibble & 8 ? 255 : 0,
                   out->codes + 8 * octet);

@@ -155,7 +155,7 @@ static char *paragraph(const struct fleet_server *servers, uint32_t n, uint32_t 
     char *text = NULL;
     size_t size;
 
-    p.at = moed_calloc(n, sizeof *p.at);
+    p.at = moed_calloc(n, sizeof(void *));
     p.text = open_memstream(&text, &size);
     if (p.at && p.text) {
         for (uint32_t i = 0; i < n; i++)
