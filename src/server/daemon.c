@@ -13,9 +13,11 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
                                  size_t *size, void **slot)
 {
     struct request *request = *slot;
+    struct port *port = context;
 
+    port->moved++;
     if (request == NULL) {
-        request = request_create(context, connection, method);
+        request = request_create(port, connection, method);
         if (request == NULL)
             return MHD_NO;
         *slot = request;
@@ -33,9 +35,11 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
 static void on_completed(void *context, struct MHD_Connection *connection, void **slot,
                          enum MHD_RequestTerminationCode reason)
 {
-    (void)context;
+    struct port *port = context;
+
     (void)connection;
     (void)reason;
+    port->moved++;
     if (*slot != NULL)
         request_destroy(*slot);
     *slot = NULL;
@@ -46,6 +50,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 {
     struct port *port = context;
 
+    port->moved++;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *slot = client_open(port, connection);
     } else {

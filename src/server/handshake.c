@@ -50,6 +50,19 @@ static ssize_t pull(gnutls_transport_ptr_t context, void *data, size_t size)
     return n;
 }
 
+/* Writes for GnuTLS: only we can tell libmicrohttpd's records that leave from its asking again. */
+static ssize_t push(gnutls_transport_ptr_t context, const void *data, size_t size)
+{
+    struct client *client = context;
+    ssize_t n = send(client->fd, data, size, MSG_NOSIGNAL);
+
+    if (n < 0)
+        gnutls_transport_set_errno(client->session, errno);
+    else
+        client->port->moved++;
+    return n;
+}
+
 /* What a client finishes with is the last that a handshake reads. */
 static int on_finished(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
                        const gnutls_datum_t *message)
@@ -66,14 +79,10 @@ static int on_finished(gnutls_session_t session, unsigned type, unsigned when, u
 
 void handshake_begin(struct client *client)
 {
-    union { /* a socket goes through GnuTLS as a pointer */
-        gnutls_transport_ptr_t pointer;
-        intptr_t fd;
-    } to = {.fd = client->fd};
-
     client->in_handshake = true;
-    gnutls_transport_set_ptr2(client->session, client, to.pointer);
+    gnutls_transport_set_ptr(client->session, client);
     gnutls_transport_set_pull_function(client->session, pull);
+    gnutls_transport_set_push_function(client->session, push);
     gnutls_handshake_set_hook_function(client->session, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST,
                                        on_finished);
 }

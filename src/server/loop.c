@@ -2,6 +2,11 @@
  * descriptor and its next timeout, and calls MHD_run when either is due. */
 #include "server.h"
 
+/* libmicrohttpd wants to run again at once, and for ever, when a connection has filled its buffer
+ * with what cannot be used, as by the endless extension of a chunk. What has moved nothing so often
+ * gets a pause; the sweep ends it. */
+enum { FUTILE_RUNS = 16, FUTILE_PAUSE_MS = 10 };
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     (void)status;
@@ -53,6 +58,7 @@ void port_unwatch(struct port *port)
 void port_run(struct port *port)
 {
     MHD_UNSIGNED_LONG_LONG timeout = 0;
+    uint64_t moved = port->moved;
     bool timed;
 
     port->resumed = port->closed = false;
@@ -63,6 +69,9 @@ void port_run(struct port *port)
     timed = port->closed || MHD_get_timeout(port->mhd, &timeout) == MHD_YES;
     uv_timer_stop(&port->timer);
     uv_idle_stop(&port->again);
+    port->futile = port->moved == moved ? port->futile + 1 : 0;
+    if (timed && timeout == 0 && port->futile > FUTILE_RUNS)
+        timeout = FUTILE_PAUSE_MS;
     /* "At once" is not a timer of 0 ms: libuv would run it, and it would start the next, before
      * anything else had its turn. */
     if (timed && timeout == 0)

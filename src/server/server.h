@@ -45,6 +45,8 @@ struct port {
     uv_idle_t again;  /* the daemon is to run again at once */
     bool resumed;     /* a connection was resumed: the daemon must run */
     bool closed;      /* a connection has closed: there may be room for one that waits */
+    uint64_t moved;   /* counts what libmicrohttpd has done: calls of ours, TLS's bytes */
+    uint32_t futile;  /* runs in a row that moved nothing */
 };
 
 struct server {

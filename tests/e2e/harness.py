@@ -132,6 +132,11 @@ class Server:
                 total += value
         return total
 
+    def ticks(self):
+        """Processor time that it has used, in units of SC_CLK_TCK."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            return sum(int(field) for field in file.read().rsplit(")", 1)[1].split()[11:13])
+
     # ---- the end ----
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)

@@ -1,7 +1,9 @@
 """What a hostile client or a careless proxy may send: every request is answered once or refused, none
 is hidden in another, and the server answers the next one as ever."""
+import os
 import re
 import socket
+import time
 import unittest
 
 import harness
@@ -142,6 +144,16 @@ class Chunks(Hostile):
             found, _ = self.exchange(self.HEAD + data)
             self.assertTrue(set(found) <= {400, 408, 413, 431}, found)
         self.assertEqual(self.server.get("/livez").status, 200)
+
+    def test_an_endless_extension_keeps_nobody_busy(self):
+        with harness.Server(self.case.model, "--body-timeout-ms", "3000") as server:
+            with server.socket() as plain:
+                plain.sendall(self.HEAD + b"1;" + b"x" * 100000)
+                self.assertEqual(server.get("/livez").status, 200)
+                before = server.ticks()
+                time.sleep(1)
+                self.assertLess(server.ticks() - before, os.sysconf("SC_CLK_TCK") / 5)  # of its own time
+                self.assertEqual(server.get("/livez").status, 200)
 
     def test_trailers_change_nothing(self):
         trailer = b"Content-Length: 5\r\nTransfer-Encoding: x\r\nX-API-Key: y\r\n"

@@ -179,17 +179,13 @@ class Versions(Tls):
                 self.assertEqual(slow.recv(1), b"")
 
     def test_half_a_greeting_keeps_nobody_busy(self):
-        def ticks():
-            with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as file:
-                return sum(int(field) for field in file.read().rsplit(")", 1)[1].split()[11:13])
-
         with self.serve() as server, contextlib.ExitStack() as stack:
             for _ in range(20):
                 stack.enter_context(server.plain_socket()).sendall(b"\x16\x03\x01\x02\x00\x01")
             self.assertEqual(server.get("/livez").status, 200)
-            before = ticks()
+            before = server.ticks()
             time.sleep(1)
-            self.assertLess(ticks() - before, os.sysconf("SC_CLK_TCK") / 2)  # of its own time
+            self.assertLess(server.ticks() - before, os.sysconf("SC_CLK_TCK") / 5)  # of its own time
 
     def test_renegotiation_ends_the_session(self):
         with self.serve() as server:
