@@ -113,8 +113,7 @@ int cuda_upload_matrix(struct cuda_upload *upload, const struct cuda_source *sou
 struct cuda_meta { /* results but for the output, and routing that rows bring */
     size_t any_retry, count, not_finite, ids, weights, bytes; /* offsets, and the end */
 };
-struct cuda_meta cuda_meta_of(const struct cuda_extent *extent, uint32_t rows, uint32_t slots,
-                              uint32_t planned);
+struct cuda_meta cuda_meta_of(uint32_t rows, uint32_t slots, uint32_t planned);
 
 struct cuda_buffers { /* of one device and workspace */
     cudaStream_t stream;
@@ -138,7 +137,6 @@ struct cuda_buffers { /* of one device and workspace */
     void *memory; /* all of the above */
 };
 
-/* With `to` NULL only the size is told. */
 uint64_t cuda_buffers_size(const struct cuda_extent *extent);
 int cuda_buffers_open(struct cuda_buffers *b, const struct cuda_extent *extent,
                       struct moed_error *err);

@@ -24,13 +24,11 @@ static uint64_t padded(uint64_t cols)
     return (cols + MOED_CUDA_BLOCK_K - 1) / MOED_CUDA_BLOCK_K * MOED_CUDA_BLOCK_K;
 }
 
-struct cuda_meta cuda_meta_of(const struct cuda_extent *extent, uint32_t rows, uint32_t slots,
-                              uint32_t planned)
+struct cuda_meta cuda_meta_of(uint32_t rows, uint32_t slots, uint32_t planned)
 {
     struct cutter c = {0};
     struct cuda_meta m;
 
-    (void)extent;
     m.any_retry = c.used;
     cut(&c, 1, sizeof(uint32_t));
     m.count = c.used;

@@ -51,7 +51,7 @@ static int copy_in(struct cuda_workspace *ws, const struct cuda_pass *p,
 {
     const struct cuda_buffers *b = p->b;
     const uint32_t planned = (uint32_t)ws->planned;
-    const struct cuda_meta meta = cuda_meta_of(p->extent, p->grid_rows, p->slots, planned);
+    const struct cuda_meta meta = cuda_meta_of(p->grid_rows, p->slots, planned);
     const size_t hidden = (size_t)batch->rows * p->layer->spec->hidden * sizeof(float);
     const size_t header = (size_t)((const uint8_t *)b->hidden - (const uint8_t *)b->batch);
     const size_t routing = (size_t)batch->rows * batch->slots;
@@ -102,8 +102,7 @@ static int copy_output(struct cuda_workspace *ws, const struct cuda_pass *p,
 static int copy_out(struct cuda_workspace *ws, const struct cuda_pass *p,
                     const struct moed_batch_rows *batch, struct moed_error *err)
 {
-    const struct cuda_meta meta =
-        cuda_meta_of(p->extent, p->grid_rows, p->slots, (uint32_t)ws->planned);
+    const struct cuda_meta meta = cuda_meta_of(p->grid_rows, p->slots, (uint32_t)ws->planned);
     cudaError_t status = cudaMemcpyAsync(ws->pinned_meta, p->b->meta, meta.bytes,
                                          cudaMemcpyDeviceToHost, p->b->stream);
 
@@ -120,8 +119,7 @@ static void tell(const struct cuda_workspace *ws, const struct cuda_pass *p,
                  struct moed_batch_rows *batch)
 {
     const struct moed_layer *spec = p->layer->spec;
-    const struct cuda_meta meta =
-        cuda_meta_of(p->extent, p->grid_rows, p->slots, (uint32_t)ws->planned);
+    const struct cuda_meta meta = cuda_meta_of(p->grid_rows, p->slots, (uint32_t)ws->planned);
     const uint32_t *count = (const uint32_t *)(const void *)(ws->pinned_meta + meta.count);
     const size_t routing = (size_t)batch->rows * batch->slots;
 

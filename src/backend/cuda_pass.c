@@ -38,7 +38,7 @@ static struct cuda_meta meta_of(const struct cuda_pass *p)
     const struct moed_layer *s = p->layer->spec;
     const uint32_t chunks = s->chunk_size ? s->experts / s->chunk_size : 0;
 
-    return cuda_meta_of(p->extent, p->grid_rows, p->slots, s->experts + 1 + chunks);
+    return cuda_meta_of(p->grid_rows, p->slots, s->experts + 1 + chunks);
 }
 
 static cudaError_t normalise(const struct cuda_pass *p)
