@@ -46,12 +46,14 @@ class Prometheus:
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
     def api(self, path, **parameters):
-        """The `data` of an answer; None where there is none yet."""
+        """The `data` of an answer; None where there is none yet (503: it listens before it can answer)."""
         try:
             with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}",
                                         timeout=harness.PATIENCE) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
+            if error.code == 503:
+                return None
             raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from error
         except OSError:
             return None
