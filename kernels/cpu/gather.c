@@ -3,17 +3,16 @@
 
 #include <string.h>
 
+/* moed_tile_rows() makes the first n % tiles tiles one row higher than the rest. */
 struct moed_gather_place moed_gather_place(const struct moed_gather_shape *shape, uint32_t n,
                                            uint32_t i)
 {
     const size_t block = moed_rows_block_bytes(shape->kind);
-    uint32_t first = 0;
-    uint32_t h = moed_tile_rows(n, shape->height);
+    const uint32_t tiles = (n + shape->height - 1) / shape->height;
+    const uint32_t low = n / tiles, in_high = n % tiles * (low + 1);
+    const uint32_t h = i < in_high ? low + 1 : low;
+    const uint32_t first = i < in_high ? i / h * h : in_high + (i - in_high) / h * h;
 
-    while (i >= first + h) {
-        first += h;
-        h = moed_tile_rows(n - first, shape->height);
-    }
     return (struct moed_gather_place){
         first * moed_rows_bytes(shape->kind, shape->cols) + (i - first) * block, h * block};
 }

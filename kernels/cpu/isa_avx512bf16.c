@@ -13,7 +13,6 @@
 
 struct walk {
     const uint8_t *panel[PARTS];
-    size_t panel_bytes;
     uint32_t pairs; /* of inputs */
     const struct moed_gather *x;
     float *out;
@@ -93,7 +92,6 @@ static void multiply_BF16(const struct moed_panels *w, const struct moed_gather 
         const uint8_t *panel = w->data + first * w->panel_bytes;
         const struct walk walk = {
             .panel = {panel, left > 1 ? panel + w->panel_bytes : panel}, /* missing: the first */
-            .panel_bytes = w->panel_bytes,
             .pairs = (w->cols + 1) / 2,
             .x = x,
             .out = out + 16 * first,

@@ -39,8 +39,9 @@ struct cpu_scratch {  /* of one thread */
     float *decoded;   /* weight rows that are not packed: MOED_TILE_ROWS × the most columns */
     float *gate, *up; /* products of one block: BLOCK_ROWS × BLOCK_COLS */
     float *sum;       /* a task's output columns: pass rows × TASK_BLOCKS · BLOCK_COLS */
-    struct gathered of_up, of_gate; /* rows of up or down; of gate, where it takes others */
-    float *route;                   /* 2 E */
+    struct gathered of_up,
+        of_gate;  /* rows of up, or of a matrix for all; of gate, where it takes others */
+    float *route; /* 2 E */
 };
 
 /* Activation rows, in f32 and in what other forms the next products want. */

@@ -1,43 +1,28 @@
 """curl as Debian packages it, over TCP and a unix socket."""
 import json
 import os
-import tempfile
 import unittest
 
 import harness
 from processes import needs, run
+from served import FORWARD, Served
 
 BINARY = ("-H", "Content-Type: application/octet-stream")
 JSON = ("-H", "Content-Type: application/json")
 
 
 @needs("curl")
-class Curl(unittest.TestCase):
+class Curl(Served):
     @classmethod
     def setUpClass(cls):
-        cls.case = harness.case("f32-two-layers")
-        cls.server = harness.Server(cls.case.model)
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.folder.cleanup)
-        cls.addClassCleanup(cls.server.__exit__, None, None, None)
-        cls.url = f"http://127.0.0.1:{cls.server.port}"
-        cls.path = "/v1/moe/layers/0/forward"
-        cls.data = cls.case.bytes(0, "hidden.f32")
+        super().setUpClass()
         cls.rows = cls.file("rows", cls.data)
-        cls.output = cls.server.post_raw(cls.path, cls.data).body
-
-    @classmethod
-    def file(cls, name, data):
-        path = os.path.join(cls.folder.name, name)
-        with open(path, "wb") as file:
-            file.write(data)
-        return path
 
     def curl(self, *words, data=None):
         return run("curl", "-sS", "--max-time", str(int(harness.PATIENCE)), *words, data=data)
 
     def test_raw(self):
-        self.assertEqual(self.curl(*BINARY, "--data-binary", f"@{self.rows}", self.url + self.path),
+        self.assertEqual(self.curl(*BINARY, "--data-binary", f"@{self.rows}", self.url + FORWARD),
                          self.output)
 
     def test_json(self):
@@ -52,7 +37,7 @@ class Curl(unittest.TestCase):
         self.assertEqual(answer["shape"], [0, self.case.hidden])
 
     def test_chunked_from_a_pipe(self):
-        self.assertEqual(self.curl(*BINARY, "-X", "POST", "-T", "-", self.url + self.path,
+        self.assertEqual(self.curl(*BINARY, "-X", "POST", "-T", "-", self.url + FORWARD,
                                    data=self.data), self.output)
 
     def test_a_large_body_asks_first(self):
@@ -60,7 +45,7 @@ class Curl(unittest.TestCase):
         rows = self.file("large", self.data * (2 * 1024 * 1024 // len(self.data) + 1))
         count = os.path.getsize(rows) // (4 * self.case.hidden)
         said = self.curl(*BINARY, "-v", "--stderr", "-", "-o", os.devnull, "--data-binary", f"@{rows}",
-                         self.url + self.path).decode(errors="replace")
+                         self.url + FORWARD).decode(errors="replace")
         if count > 8192:  # --max-request-rows
             self.assertIn("HTTP/1.1 413", said)
         else:
@@ -69,7 +54,7 @@ class Curl(unittest.TestCase):
 
     def test_what_is_refused_is_refused_before_the_body(self):
         said = self.curl("-H", "Content-Type: text/csv", "-H", "Expect: 100-continue", "-v", "--stderr", "-",
-                         "--data-binary", f"@{self.rows}", self.url + self.path).decode(errors="replace")
+                         "--data-binary", f"@{self.rows}", self.url + FORWARD).decode(errors="replace")
         self.assertIn("HTTP/1.1 415", said)
         self.assertNotIn("100 Continue", said)
 
@@ -81,7 +66,7 @@ class Curl(unittest.TestCase):
     def test_many_at_once(self):
         names = [os.path.join(self.folder.name, f"out{i}") for i in range(40)]
         self.curl("--parallel", "--parallel-max", "20", *BINARY, "--data-binary", f"@{self.rows}",
-                  *[word for name in names for word in ("-o", name, self.url + self.path)])
+                  *[word for name in names for word in ("-o", name, self.url + FORWARD)])
         for name in names:
             with open(name, "rb") as file:
                 self.assertEqual(file.read(), self.output)
@@ -89,7 +74,7 @@ class Curl(unittest.TestCase):
     def test_older_and_newer_versions(self):
         for flag in ("--http1.0", "--http2"):  # an upgrade that the server does not know is ignored
             self.assertEqual(self.curl(flag, *BINARY, "--data-binary", f"@{self.rows}",
-                                       self.url + self.path), self.output)
+                                       self.url + FORWARD), self.output)
 
     def test_head(self):
         said = self.curl("-I", f"{self.url}/v1/moe/info").decode()
@@ -98,7 +83,7 @@ class Curl(unittest.TestCase):
 
     def test_errors_fail(self):
         said = self.curl("-w", "\n%{http_code} %{content_type}", *BINARY, "--data-binary", "abc",
-                         self.url + self.path).decode()
+                         self.url + FORWARD).decode()
         body, last = said.rsplit("\n", 1)
         self.assertEqual(last, "400 application/problem+json")
         self.assertEqual(json.loads(body)["code"], "wrong_shape")
@@ -109,7 +94,7 @@ class Curl(unittest.TestCase):
         socket = os.path.join(self.folder.name, "moed.sock")
         with harness.Server(self.case.model, "--listen", f"unix:{socket}"):
             self.assertEqual(self.curl("--unix-socket", socket, *BINARY, "--data-binary", f"@{self.rows}",
-                                       f"http://localhost{self.path}"), self.output)
+                                       f"http://localhost{FORWARD}"), self.output)
 
 
 if __name__ == "__main__":

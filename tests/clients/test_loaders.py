@@ -1,11 +1,11 @@
 """h2load and wrk: load from clients that pipeline, keep alive and count for themselves."""
 import os
 import re
-import tempfile
 import unittest
 
 import harness
 from processes import needs, run
+from served import FORWARD, Served
 
 REQUESTS, CLIENTS = 2000, 16
 
@@ -37,26 +37,13 @@ end
 """
 
 
-class Loaders(unittest.TestCase):
+class Loaders(Served):
     @classmethod
     def setUpClass(cls):
-        cls.case = harness.case("f32-two-layers")
-        cls.server = harness.Server(cls.case.model)
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.folder.cleanup)
-        cls.addClassCleanup(cls.server.__exit__, None, None, None)
-        cls.path = "/v1/moe/layers/0/forward"
-        cls.url = f"http://127.0.0.1:{cls.server.port}{cls.path}"
-        data = cls.case.bytes(0, "hidden.f32")
-        cls.rows = cls.file("rows", data)
-        cls.output = cls.file("output", cls.server.post_raw(cls.path, data).body)
-
-    @classmethod
-    def file(cls, name, data):
-        path = os.path.join(cls.folder.name, name)
-        with open(path, "wb") as file:
-            file.write(data)
-        return path
+        super().setUpClass()
+        cls.target = cls.url + FORWARD
+        cls.rows = cls.file("rows", cls.data)
+        cls.answer = cls.file("answer", cls.output)
 
     def counted(self):
         return self.server.metric("moed_http_requests_total", route="/v1/moe/layers/{L}/forward", code="200")
@@ -65,10 +52,10 @@ class Loaders(unittest.TestCase):
     def test_h2load(self):
         before = self.counted()
         said = run("h2load", "--h1", "-n", REQUESTS, "-c", CLIENTS, "-d", self.rows,
-                   "-H", "Content-Type: application/octet-stream", self.url).decode()
+                   "-H", "Content-Type: application/octet-stream", self.target).decode()
         self.assertIn(f"{REQUESTS} succeeded, 0 failed, 0 errored, 0 timeout", said)
         self.assertIn(f"status codes: {REQUESTS} 2xx, 0 3xx, 0 4xx, 0 5xx", said)
-        size = os.path.getsize(self.output)
+        size = os.path.getsize(self.answer)
         (body,) = re.findall(r"\((\d+)\) data", said)
         self.assertEqual(int(body), REQUESTS * size)
         self.assertEqual(self.counted() - before, REQUESTS)
@@ -77,8 +64,8 @@ class Loaders(unittest.TestCase):
     def test_wrk(self):
         script = self.file("post.lua", WRK.encode())
         before = self.counted()
-        said = run("wrk", "-t", 2, "-c", CLIENTS, "-d", "2s", "-s", script, self.url, "--", self.rows,
-                   self.output).decode()
+        said = run("wrk", "-t", 2, "-c", CLIENTS, "-d", "2s", "-s", script, self.target, "--", self.rows,
+                   self.answer).decode()
         right, wrong = map(int, re.search(r"right (\d+) wrong (\d+)", said).groups())
         self.assertEqual(wrong, 0, said)
         self.assertGreater(right, 0, said)

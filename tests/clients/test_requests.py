@@ -5,18 +5,14 @@ import unittest
 import requests
 
 import harness
+from served import FORWARD, Served
 
 
-class Requests(unittest.TestCase):
+class Requests(Served):
     @classmethod
     def setUpClass(cls):
-        cls.case = harness.case("f32-two-layers")
-        cls.server = harness.Server(cls.case.model)
-        cls.addClassCleanup(cls.server.__exit__, None, None, None)
-        cls.url = f"http://127.0.0.1:{cls.server.port}"
-        cls.path = f"{cls.url}/v1/moe/layers/0/forward"
-        cls.data = cls.case.bytes(0, "hidden.f32")
-        cls.output = cls.server.post_raw("/v1/moe/layers/0/forward", cls.data).body
+        super().setUpClass()
+        cls.path = cls.url + FORWARD
 
     def setUp(self):
         self.session = requests.Session()
