@@ -1,17 +1,22 @@
-"""deploy/systemd: systemd finds the unit sound and well confined, and moed understands it."""
+"""deploy/systemd: systemd finds the units sound and well confined, and moed understands them."""
 import configparser
+import contextlib
 import pathlib
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import harness
+import model
 import parts
 
 UNIT = parts.DEPLOY / "systemd/moed.service"
+SOCKET = UNIT.with_suffix(".socket")
 MOST_EXPOSURE = 20  # tenths: 2.0 of 10, which systemd calls OK
 
 
@@ -24,11 +29,20 @@ class Many(dict):
         super().__setitem__(key, value)
 
 
-def service():
+def section(unit):
+    """{key: lines} of the section that is named like the kind of unit."""
     parser = configparser.RawConfigParser(dict_type=Many, strict=False, delimiters=("=",), comment_prefixes=("#",))
     parser.optionxform = str
-    parser.read(UNIT)
-    return {key: value.split("\n") for key, value in parser["Service"].items()}
+    parser.read(unit)
+    return {key: value.split("\n") for key, value in parser[unit.suffix[1:].title()].items()}
+
+
+def arguments():
+    """Those of ExecStart, without the program."""
+    (start,) = section(UNIT)["ExecStart"]
+    program, *rest = shlex.split(start)
+    assert program == "/usr/bin/moed", program
+    return rest
 
 
 def seconds(text):
@@ -38,20 +52,29 @@ def seconds(text):
 
 @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
 class Analyze(unittest.TestCase):
-    def analyze(self, *command, unit=None):
-        """The unit as it would be where moed is installed: here it is the one under test."""
+    def analyze(self, *command, unit=UNIT, text=None):
+        """A unit, or another text in its place, as it would be where moed is installed: here it is the
+        one under test. The other unit lies beside it."""
         with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder, "moed.service")
-            path.write_text((unit or UNIT.read_text()).replace("/usr/bin/moed", harness.BIN))
-            return subprocess.run(["systemd-analyze", *command, str(path)], capture_output=True, text=True)
+            for one in (UNIT, SOCKET):
+                file = pathlib.Path(folder, one.name)
+                file.write_text((text if text and one == unit else one.read_text())
+                                .replace("/usr/bin/moed", harness.BIN))
+            return subprocess.run(["systemd-analyze", *command, f"{folder}/{unit.name}"], capture_output=True,
+                                  text=True)
 
     def test_verify(self):
-        done = self.analyze("verify")
-        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+        for unit in (UNIT, SOCKET):
+            with self.subTest(unit=unit.name):
+                done = self.analyze("verify", unit=unit)
+                self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
     def test_verify_finds_a_mistake(self):
-        done = self.analyze("verify", unit=UNIT.read_text().replace("Type=notify", "Type=notified"))
-        self.assertIn("service type", done.stdout + done.stderr)
+        for unit, right, wrong in ((UNIT, "Type=notify", "Type=notified"),
+                                   (SOCKET, "ListenStream=127.0.0.1:", "ListenStream=127.0.0.1.1:")):
+            with self.subTest(unit=unit.name):
+                done = self.analyze("verify", unit=unit, text=unit.read_text().replace(right, wrong))
+                self.assertRegex(done.stdout + done.stderr, "service type|address")
 
     def test_security(self):
         done = self.analyze("security", "--offline=true", f"--threshold={MOST_EXPOSURE}")
@@ -60,19 +83,63 @@ class Analyze(unittest.TestCase):
 
     def test_security_finds_a_service_without_confinement(self):
         plain = UNIT.read_text().replace("ProtectSystem=strict", "").replace("CapabilityBoundingSet=\n", "")
-        done = self.analyze("security", "--offline=true", f"--threshold={MOST_EXPOSURE}", unit=plain)
+        done = self.analyze("security", "--offline=true", f"--threshold={MOST_EXPOSURE}", text=plain)
         self.assertNotEqual(done.returncode, 0)
 
 
 class Settings(unittest.TestCase):
     def test_moed_understands_its_arguments(self):
-        unit = service()
-        (start,) = unit["ExecStart"]
-        program, *args = shlex.split(start)
-        self.assertEqual(program, "/usr/bin/moed")
-        settings = parts.settings(args, dict(line.split("=", 1) for line in unit["Environment"]))
-        self.assertEqual(settings["listen"], ("127.0.0.1:8080", "variable"))
+        unit = section(UNIT)
+        settings = parts.settings(arguments(), dict(line.split("=", 1) for line in unit["Environment"]))
+        # No address of its own, which would beat the socket's.
+        self.assertEqual(settings["listen"], ("127.0.0.1:8080", "default"))
         self.assertGreater(seconds(unit["TimeoutStopSec"][0]), int(settings["drain-timeout-ms"][0]) / 1000)
 
+    def test_the_socket_is_where_the_service_would_listen(self):
+        self.assertEqual(section(SOCKET)["ListenStream"], [parts.settings(arguments())["listen"][0]])
+
     def test_it_may_lock_its_weights(self):
-        self.assertEqual(service()["LimitMEMLOCK"], ["infinity"])
+        self.assertEqual(section(UNIT)["LimitMEMLOCK"], ["infinity"])
+
+
+@unittest.skipUnless(shutil.which("systemd-socket-activate"), "systemd-socket-activate is not installed")
+class Activation(unittest.TestCase):
+    """systemd's own tool binds what the socket unit says, and starts moed for the first connection."""
+
+    def setUp(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        (address,), (self.name,) = (section(SOCKET)[key] for key in ("ListenStream", "FileDescriptorName"))
+        self.address = f"{address.rpartition(':')[0]}:{self.port}"
+
+    def connects(self):
+        with contextlib.suppress(ConnectionRefusedError):
+            self.first = socket.create_connection(("127.0.0.1", self.port), timeout=harness.PATIENCE)
+        return self.first
+
+    def activated(self, listen):
+        """A server that the unit's command starts, and that has a connection from before it was there."""
+        command, _, *rest = arguments()
+        self.assertEqual((command, rest), ("serve", []))
+        self.first = None
+        visitor = threading.Thread(target=harness.eventually, args=(self.connects,))
+        visitor.start()
+        try:
+            return harness.Server(model.tiny(type(self)), listen=listen, prefix=(
+                "systemd-socket-activate", f"--listen={self.address}", f"--fdname={self.name}"))
+        finally:
+            visitor.join()
+            self.addCleanup(self.first.close)
+
+    def test_the_socket_is_inherited(self):
+        for listen in ((), ("--listen", f"fd:{self.name}")):
+            with self.subTest(listen=listen), self.activated(listen) as server:
+                self.assertEqual(server.port, self.port)
+                self.first.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertEqual(harness.read_answer(self.first).status, 200)
+                self.assertEqual(server.get("/readyz").status, 200)
+
+    def test_no_socket_of_another_name(self):
+        with self.assertRaises(harness.LoadError) as caught:
+            self.activated(("--listen", "fd:other"))
+        self.assertIn(f'no socket is named "other"; systemd passed 1, named "{self.name}"', str(caught.exception))

@@ -8,7 +8,7 @@ import time
 
 import harness
 
-CONFIGURATION = pathlib.Path(__file__).with_name("haproxy.cfg")
+CONFIGURATION = pathlib.Path(__file__).resolve().parents[2] / "deploy/haproxy/haproxy.cfg"
 # Its two shards' layers, of a model of 48, and those that they get here, of one of 4.
 LAYERS = (("0:23", "0:1", "0-1"), ("24:47", "2:3", "2-3"))
 REPLICAS = 2
