@@ -2,27 +2,61 @@
 with the versions that the suite names."""
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
-WORK = pathlib.Path(__file__).resolve().parents[1] / "build-tests"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+WORK = ROOT / "build-tests"
+CLIENT = ROOT / "deploy/clients/python"
 
 
-def enter(name, *requirements):
+def pip(folder, *arguments):
+    """The command that installs into an environment."""
+    return [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile",
+            *arguments]
+
+
+def make(folder, requirements, bare):
+    """Why the environment cannot be made, if it cannot."""
+    commands = [[sys.executable, "-m", "venv", "--clear", folder], pip(folder, *requirements)]
+    if bare:
+        commands.append(pip(folder, "--no-deps", *bare))
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            said = (done.stderr.strip() or done.stdout.strip() or "no word of why").splitlines()
+            return f"no {', '.join([*requirements, *bare])}: {said[-1]}"
+    return None
+
+
+def install_client(folder):
+    """A copy of it, as setuptools leaves its own files beside what it builds."""
+    copy = folder / "client"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(CLIENT, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    subprocess.run(pip(folder, "--no-deps", "--force-reinstall", "--no-build-isolation", copy), check=True)
+
+
+def enter(name, *requirements, bare=(), finish=None, client=False):
     """Runs this program again with the packages at hand, unless it has them; returns only when it
-    has, or with the reason why it cannot."""
+    has, or with the reason why it cannot. `bare` packages come without what they ask for, and
+    `finish(folder)` does what remains. The Python client is installed each time: it is what changes
+    (and needs setuptools)."""
     folder = WORK / f"venv-{name}"
     if pathlib.Path(sys.prefix) == folder:
         return None
-    python, made = folder / "bin/python", folder / "requirements"
-    wanted = "\n".join(requirements)
+    made = folder / "made-of"
+    wanted = "\n".join([sys.version, *requirements, "", *bare])
     if not made.exists() or made.read_text() != wanted:
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
-        for command in ([sys.executable, "-m", "venv", "--clear", folder], pip):
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode != 0:
-                said = (done.stderr.strip() or done.stdout.strip() or "no word of why").splitlines()
-                return f"no {', '.join(requirements)}: {said[-1]}"
+        missing = make(folder, requirements, bare)
+        if missing:
+            return missing
+        if finish is not None:
+            finish(folder)
         made.write_text(wanted)
+    if client:
+        install_client(folder)
     sys.stdout.flush()
+    python = folder / "bin/python"
     os.execv(python, [str(python), *sys.argv])

@@ -22,7 +22,7 @@ client_packages=(nghttp2-client wrk)
 browser_packages=(chromium-headless-shell fonts-dejavu-core)
 
 # Without them parts of the suites `deploy` and `clients` are skipped.
-deploy_packages=(prometheus systemd)
+deploy_packages=(prometheus systemd docker-compose)
 
 install() {
     local package missing=() sudo=
@@ -46,7 +46,7 @@ esac
 install "${packages[@]}"
 install "${cross_packages[@]}" || echo "going on without a cross build"
 install "${client_packages[@]}" || echo "going on without h2load and wrk"
-install "${deploy_packages[@]}" || echo "going on without Prometheus or systemd-analyze"
+install "${deploy_packages[@]}" || echo "going on without Prometheus, systemd-analyze or docker-compose"
 install "${browser_packages[@]}" || echo "going on without a browser"
 
 exec python3 tests/run.py "$@"

@@ -29,8 +29,7 @@ def main():
     arguments = parser.parse_args()
     missing = packages.enter("clients", *PACKAGES)
     if missing:
-        print(f"skip  clients: {missing}\n0 passed, 0 failed, 1 skipped")
-        return 0
+        return counting.skip("clients", missing)
 
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
     os.environ["MOED_GOLDEN"] = str(ROOT / "tests/golden")

@@ -8,13 +8,13 @@ import argparse
 import os
 import pathlib
 import sys
-import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODULES = ["test_resource", "test_page", "test_access"]
 sys.path[:0] = [str(HERE), str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 
+import counting  # noqa: E402
 import packages  # noqa: E402
 
 
@@ -28,22 +28,18 @@ def main():
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
 
     missing = packages.enter("page", "playwright==1.65.2")
-    import browser  # noqa: PLC0415: needs playwright
-    missing = missing or browser.missing()
+    if not missing:
+        import browser  # noqa: PLC0415: needs playwright
+        missing = browser.missing()
     if missing:
-        print(f"skip  page: {missing}\n0 passed, 0 failed, 1 skipped")
-        return 0
+        return counting.skip("page", missing)
     if arguments.screenshot:
         import screenshot
         return screenshot.take(arguments.screenshot)
     if arguments.measure:
         import measure
         return measure.measure()
-    suite = unittest.defaultTestLoader.loadTestsFromNames(arguments.tests)
-    result = unittest.TextTestRunner(verbosity=1, stream=sys.stdout).run(suite)
-    bad = {str(test) for test, _ in result.failures + result.errors}
-    print(f"{result.testsRun - len(bad) - len(result.skipped)} passed, {len(bad)} failed")
-    return 0 if result.wasSuccessful() else 1
+    return counting.count(arguments.tests)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,13 @@ import os
 import pathlib
 import sys
 
-import environment
-
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path += [str(ROOT / "tests"), str(ROOT / "tests/e2e")]
+
+import counting  # noqa: E402
+import packages  # noqa: E402
+
 MODULES = ["test_calls", "test_failures", "test_retry", "test_shards", "test_gguf", "test_package"]
 PACKAGES = ["numpy==2.3.5", "ml-dtypes==0.5.4", "mypy==1.19.0", "setuptools==80.9.0"]
 
@@ -22,12 +25,12 @@ def main():
     parser.add_argument("--moed", default=ROOT / "build/src/cli/moed")
     parser.add_argument("tests", nargs="*", default=MODULES)
     arguments = parser.parse_args()
-    environment.run_again_in(environment.make("python", PACKAGES))
+    missing = packages.enter("python", *PACKAGES, client=True)
+    if missing:
+        return counting.skip("python", missing)
 
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
     os.environ["MOED_GOLDEN"] = str(ROOT / "tests/golden")
-    sys.path += [str(HERE), str(ROOT / "tests/e2e")]
-    import counting  # of the end-to-end tests
     return counting.count(arguments.tests)
 
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import unittest
 
-import environment
 import harness
+import packages
 
 PACKAGE = pathlib.Path(importlib.util.find_spec("moed").origin).parent
 
@@ -29,9 +29,8 @@ class Package(unittest.TestCase):
 
     def test_mypy_strict(self):
         found = subprocess.run([sys.executable, "-m", "mypy", "--config-file", "pyproject.toml"],
-                               cwd=environment.CLIENT, capture_output=True, text=True,
-                               env={"MYPYPATH": "src", "MYPY_CACHE_DIR": str(
-                                   environment.ROOT / "build-tests/mypy")})
+                               cwd=packages.CLIENT, capture_output=True, text=True,
+                               env={"MYPYPATH": "src", "MYPY_CACHE_DIR": str(packages.WORK / "mypy")})
         self.assertEqual(found.returncode, 0, found.stdout + found.stderr)
         self.assertIn("no issues found", found.stdout)
 
@@ -41,7 +40,7 @@ class Package(unittest.TestCase):
             self.assertTrue(hasattr(moed, name), name)
 
     def test_readme_s_programs(self):
-        text = (environment.CLIENT / "README.md").read_text()
+        text = (packages.CLIENT / "README.md").read_text()
         programs = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
         # That with a model of transformers is run by tests/transformers.
         programs = [program for program in programs if "torch" not in program]

@@ -12,11 +12,11 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path += [str(ROOT / "tests/python"), str(ROOT / "tests/e2e")]
+sys.path += [str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 
-import counting
-import environment
-import without_cuda
+import counting  # noqa: E402
+import packages  # noqa: E402
+import without_cuda  # noqa: E402
 
 MODULES = ["test_blocks", "test_types", "test_refusals", "test_generate", "test_readme"]
 PACKAGES = ["numpy==2.3.5", "transformers==5.23.0", "setuptools==80.9.0", "typing-extensions==4.16.0",
@@ -29,7 +29,9 @@ def main():
     parser.add_argument("--moed", default=ROOT / "build/src/cli/moed")
     parser.add_argument("tests", nargs="*", default=MODULES)
     arguments = parser.parse_args()
-    environment.run_again_in(environment.make("transformers", PACKAGES, TORCH, without_cuda.stub))
+    missing = packages.enter("transformers", *PACKAGES, bare=TORCH, finish=without_cuda.stub, client=True)
+    if missing:
+        return counting.skip("transformers", missing)
 
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"

@@ -4,13 +4,13 @@ import re
 import tempfile
 import unittest
 
-import environment
 import models
+import packages
 
 
 class Readme(unittest.TestCase):
     def test_the_program(self):
-        text = (environment.CLIENT / "README.md").read_text()
+        text = (packages.CLIENT / "README.md").read_text()
         (program,) = (program for program in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
                       if "torch" in program)
         model = models.make("Mixtral")
