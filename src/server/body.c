@@ -81,10 +81,18 @@ void body_give_room(struct server *server, uint64_t less)
     atomic_fetch_sub(&server->body_bytes, less);
 }
 
+/* A route that takes no rows keeps no body either, or anybody could fill the room of all bodies
+ * with requests that ask for nothing, where they need no key even. */
+static uint64_t limit_of(const struct request *request)
+{
+    return request->route->takes_rows ? request->server->options->max_body_bytes
+                                      : BODY_HEARD_OUT_MAX;
+}
+
 int body_check(const struct request *request, struct moed_error *err)
 {
     const struct body *body = &request->body;
-    uint64_t limit = request->server->options->max_body_bytes;
+    uint64_t limit = limit_of(request);
 
     if (request->route->takes_rows && !body->has_length && !body->chunked)
         return moed_fail(err, MOED_E_LENGTH_REQUIRED,
@@ -93,6 +101,8 @@ int body_check(const struct request *request, struct moed_error *err)
         return moed_fail(err, MOED_E_TOO_LARGE,
                          "Content-Length: found %llu bytes, the limit is %llu",
                          (unsigned long long)body->declared, (unsigned long long)limit);
+    if (!request->route->takes_rows)
+        return 0;
     return check_inflight(request->server, atomic_load(&request->server->body_bytes),
                           body->declared, err);
 }
@@ -132,13 +142,15 @@ static int grow(struct request *request, size_t need, struct moed_error *err)
 int body_append(struct request *request, const char *data, size_t size, struct moed_error *err)
 {
     struct body *body = &request->body;
-    uint64_t limit = request->server->options->max_body_bytes;
+    uint64_t limit = limit_of(request);
     int rc = 0;
 
-    if (body->size + size > limit)
+    if (body->seen > limit)
         return moed_fail(err, MOED_E_TOO_LARGE,
                          "the body has more than %llu bytes, which is the limit",
                          (unsigned long long)limit);
+    if (!request->route->takes_rows)
+        return 0;
     if (body->size + size > body->capacity)
         rc = grow(request, body->size + size, err);
     if (rc != 0)

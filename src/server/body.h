@@ -9,6 +9,8 @@ struct server;
 
 /* Bytes that the loop frees itself; to give back more takes the kernel a millisecond or more. */
 enum { BODY_INLINE_FREE = 4 << 20 };
+/* Bytes of a body that nobody wants, which are read for the answer's sake and thrown away. */
+enum { BODY_HEARD_OUT_MAX = 1 << 20 };
 
 struct body {
     bool chunked, has_length;
@@ -35,7 +37,8 @@ static inline bool body_expected(const struct body *body)
 {
     return body->chunked || body->declared > 0;
 }
-/* Keeps the bytes. MOED_E_TOO_LARGE, MOED_E_QUEUE_FULL, MOED_E_NO_MEMORY. */
+/* Keeps the bytes, which are counted as seen, if the route takes any. MOED_E_TOO_LARGE,
+ * MOED_E_QUEUE_FULL, MOED_E_NO_MEMORY. */
 int body_append(struct request *request, const char *data, size_t size, struct moed_error *err);
 /* Reads Content-Encoding. MOED_E_MEDIA_TYPE for one that is not accepted. */
 int body_read_coding(struct request *request, struct moed_error *err);

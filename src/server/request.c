@@ -20,8 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEARD_OUT_MAX = 1 << 20 }; /* bytes of a refused body */
-
 const char *request_header(const struct request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
@@ -182,7 +180,7 @@ static enum MHD_Result refuse(struct request *request)
         request_fail(request, &request->fault);
         return reply_send(request);
     }
-    if (body->declared > HEARD_OUT_MAX || request->misframed)
+    if (body->declared > BODY_HEARD_OUT_MAX || request->misframed)
         body_cut(request, request->fault.code, request->fault.message);
     return MHD_YES;
 }
@@ -204,7 +202,7 @@ enum MHD_Result request_take(struct request *request, const char *data, size_t s
         return MHD_YES; /* swallowed */
     request->body.seen += size;
     if (request->fault.code != 0) {
-        if (request->body.seen > HEARD_OUT_MAX)
+        if (request->body.seen > BODY_HEARD_OUT_MAX)
             body_cut(request, request->fault.code, request->fault.message);
     } else if (body_append(request, data, size, &err) != 0)
         body_cut(request, err.code, err.message);

@@ -61,6 +61,20 @@ class Idle(Limits):
             self.assertTrue(self.closed(slow))
 
 
+class Unwanted(Limits):
+    def test_a_body_that_nobody_wants_takes_no_room(self):
+        """Who may not even ask for rows must not be able to fill what all bodies may hold."""
+        with self.serve("--max-inflight-bytes", "4096") as server, server.socket() as plain:
+            for method, path in (("GET", "/livez"), ("GET", "/v1/moe/info"), ("POST", "/v2/repository/index"),
+                                 ("DELETE", "/v1/moe/experts")):
+                self.assertIn(server.request(method, path, bytes(1 << 20)).status, (200, 204), path)
+            answer = server.request("GET", "/livez", bytes((1 << 20) + 1))
+            self.assertEqual((answer.status, answer.json()["code"]), (413, "too_large"))
+            plain.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          b"100001\r\n" + bytes((1 << 20) + 1))
+            self.assertEqual(harness.read_answer(plain).status, 413)
+
+
 class Readers(Limits):
     def test_who_does_not_read_the_answer_is_cut_off(self):
         """It would hold the room of its request until the end of days. The answer is larger than
