@@ -8,7 +8,7 @@ void norm_row(const struct norm *norm, const float *x, float *out, size_t n)
 {
     double mean = 0.0;
     double squares = 0.0;
-    float scale;
+    double scale;
 
     if (norm->kind == MOED_NORM_NONE) {
         memmove(out, x, n * sizeof *x);
@@ -19,8 +19,8 @@ void norm_row(const struct norm *norm, const float *x, float *out, size_t n)
     mean /= (double)n;
     for (size_t i = 0; i < n; i++)
         squares += (x[i] - mean) * (x[i] - mean);
-    scale = 1.0F / sqrtf((float)(squares / (double)n) + norm->eps);
+    scale = 1.0 / sqrt(squares / (double)n + norm->eps);
     for (size_t i = 0; i < n; i++)
         out[i] =
-            (x[i] - (float)mean) * scale * norm->weight[i] + (norm->bias ? norm->bias[i] : 0.0F);
+            (float)((x[i] - mean) * scale) * norm->weight[i] + (norm->bias ? norm->bias[i] : 0.0F);
 }

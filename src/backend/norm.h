@@ -1,4 +1,6 @@
-/* norm: RMSNorm and LayerNorm of one row in f32, sums in double. */
+/* norm: RMSNorm and LayerNorm of one f32 row. What is summed, and its root, is double: in f32 the
+ * mean of squares of a row from 1.8e19 on is infinite, and its norm zeros (as it is in transformers
+ * and llama.cpp), while that of any finite row is defined. */
 #ifndef MOED_BACKEND_NORM_H
 #define MOED_BACKEND_NORM_H
 
