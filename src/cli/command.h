@@ -28,7 +28,7 @@ struct command {
     int (*run)(const struct invocation *invocation, struct moed_error *err);
 };
 
-/* Whether this build has the HTTP server's libraries, and so `serve` and `load`. */
+/* Whether this build has the HTTP server's libraries, and so `serve`, `load` and `shards`. */
 #if MOED_WITH_SERVER
 extern const struct command load_command;
 extern const struct command serve_command;

@@ -24,6 +24,17 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* Whether a build with the server's libraries would have it. */
+static bool needs_server(const char *name)
+{
+    static const char *const names[] = {"serve", "load", "shards"};
+
+    for (size_t i = 0; i < MOED_ARRAY_LEN(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 static void print_overview(FILE *out)
 {
     fprintf(out,
@@ -130,7 +141,7 @@ int commands_main(int argc, char **argv, char *(*get)(const char *name))
     }
     if (argc < 2)
         print_overview(stderr);
-    else if (strcmp(name, "serve") == 0 || strcmp(name, "load") == 0)
+    else if (needs_server(name))
         fprintf(stderr, "moed: this build has no server (-Dserver=disabled): no `%s`.\n", name);
     else
         fprintf(stderr, "moed: unknown command \"%s\".\nTry `moed --help`.\n", name);

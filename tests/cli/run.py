@@ -135,7 +135,8 @@ class NoServer(Case):
     def test_serve_says_why_it_is_absent(self):
         if "  serve" in moed("--help").stdout:
             self.skipTest("this build has the server")
-        self.assert_ends(moed("serve", "model.gguf"), 2, "no server (-Dserver=disabled)")
+        for command in ("serve", "load", "shards"):
+            self.assert_ends(moed(command, "model.gguf"), 2, f"no server (-Dserver=disabled): no `{command}`")
         self.assertIn("no server", moed("--help").stdout)
 
 
