@@ -27,7 +27,7 @@ struct moed; /* a loaded model */
 struct moed_options {      /* all zeros: defaults */
     const char *layers;    /* "0-23,40"; NULL: all MoE layers of the file */
     const char *arch_file; /* describes one more architecture; NULL: only those that moed knows */
-    const char *backend;   /* "auto", "cpu", "reference" */
+    const char *backend;   /* "auto", "cpu", "cuda", "reference"; NULL: auto */
     const char *isa;       /* NULL: the best that this CPU has */
     uint32_t threads;      /* 0: physical cores */
     uint32_t max_rows;     /* of one internal step; 0: 4096. Calls with more rows are cut up */
