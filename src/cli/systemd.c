@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { FIRST_FD = 3, SOCKETS_MAX = OPTION_LIST_MAX };
+enum { SOCKETS_MAX = OPTION_LIST_MAX };
 
 /* What each socket is called in --listen from here on. */
 static const char *const specs[SOCKETS_MAX] = {

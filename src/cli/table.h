@@ -10,8 +10,6 @@ struct table_column {
     int width; /* at least; longer cells push the rest of their row. Negative: left-aligned */
 };
 
-#define TABLE_COLUMNS_MAX 16
-
 struct table {
     FILE *out;
     const struct table_column *columns;
