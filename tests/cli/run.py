@@ -60,7 +60,7 @@ class Help(Case):
             self.assertEqual("  serve " in result.stdout, "  load " in result.stdout)
 
     def test_each_command_has_help_with_examples(self):
-        for command in COMMANDS + (["load", "shards"] if "  load" in moed("--help").stdout else []):
+        for command in COMMANDS + (["serve", "load", "shards"] if "  load" in moed("--help").stdout else []):
             result = moed(command, "--help", MOED_ARG_ROWS="not read")
             self.assertEqual(result.returncode, 0)
             self.assertIn(f"Usage: moed {command}", result.stdout)
