@@ -21,7 +21,7 @@ struct serve_arguments {
 
 static const struct option options[] = {
     {"listen", OPTION_TEXTS, AT(listen), "HOST:PORT",
-     .help = "or unix:PATH, or systemd's fd:N, fd:NAME; repeatable", .unset = "127.0.0.1:8080"},
+     .help = "or unix:PATH, systemd's fd:N, fd:NAME; repeatable", .unset = "127.0.0.1:8080"},
     {"layers", OPTION_TEXT, SERVER(layers), "0-23,40", .help = "the blocks to serve",
      .unset = "all"},
     {"experts", OPTION_TEXT, SERVER(experts), "0-63", .help = "the experts of each layer to serve",

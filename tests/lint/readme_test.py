@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """README.md is true: every command block runs, in order, against the quickstart's server, and the
-table of settings is what `moed serve --print-config` prints."""
+settings, there and in deploy/SETTINGS.md, are what `moed serve --print-config` prints."""
 import os
 import pathlib
 import re
@@ -14,12 +14,21 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "deploy/SETTINGS.md").read_text()
 MOED = ROOT / "build/src/cli/moed"
 PATIENCE = 600  # seconds, for installing and building
 
 
 def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+
+def settings(text):
+    """The flags and defaults of the tables in a page."""
+    rows = re.findall(r"^\| `--([a-z-]+)` \| ([^|]*?) \|", text, re.M)
+    table = dict(rows)
+    assert len(table) == len(rows), "a setting stands there twice"
+    return table
 
 
 def free_port():
@@ -95,8 +104,10 @@ class Readme(unittest.TestCase):
         lines = (line.split(None, 1) for line in printed.splitlines())
         actual = {name: rest.rsplit(None, 1)[0].strip() for name, rest in lines}
         actual.pop("print-config")
-        table = dict(re.findall(r"^\| `--([a-z-]+)` \| ([^|]*?) \|", README, re.M))
-        self.assertEqual(table, actual)
+        self.assertEqual(settings(SETTINGS), actual)
+        chosen = settings(README)
+        self.assertTrue(chosen)
+        self.assertEqual(chosen, {name: actual.get(name) for name in chosen})
 
     def test_commands_are_those_of_the_program(self):
         overview = subprocess.run([MOED, "--help"], check=True, capture_output=True, text=True).stdout
