@@ -88,8 +88,9 @@ void moed_workspace_destroy(struct moed_workspace *workspace);
 /* One layer over one batch; `layer` is a served block number. A row's bits depend on that row
  * alone, but for cuda without `invariant`, where they depend on the batch's size too. Experts that
  * are not held here add nothing to it, nor does a shared one: what that means is the caller's to
- * say. Allocates nothing. MOED_E_INTERNAL with the reason if the device failed: no output of that
- * batch may be used. */
+ * say. Allocates nothing. MOED_E_INTERNAL with the reason if the device failed, which this batch
+ * may be to blame for, MOED_E_DEVICE if it had failed before: no output of that batch may be used.
+ */
 int moed_forward(struct moed_workspace *workspace, uint32_t layer, struct moed_batch_rows *batch,
                  struct moed_error *err);
 

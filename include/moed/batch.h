@@ -84,7 +84,8 @@ int moed_batcher_check(const struct moed_batcher *batcher, struct moed_job *job,
  * MOED_E_NO_EXPERT (the shared one is another shard's),
  * MOED_E_DRAINING. Zero rows are accepted and done at once. Never blocks; any thread. What `done`
  * may find in status: 0, MOED_E_NOT_FINITE or MOED_E_NO_EXPERT (name the row of the request),
- * MOED_E_DEADLINE, MOED_E_CANCELLED, MOED_E_INTERNAL (its batch failed), or abort's. */
+ * MOED_E_DEADLINE, MOED_E_CANCELLED, MOED_E_INTERNAL (its batch failed), MOED_E_DEVICE (all do by
+ * now), or abort's. */
 int moed_batcher_submit(struct moed_batcher *batcher, struct moed_job *job, struct moed_error *err);
 /* Whether `rows` more would be refused now, as submit would: for refusing a body before it is
  * read. */

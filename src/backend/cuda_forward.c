@@ -251,7 +251,7 @@ int cuda_forward(struct moed_workspace *workspace, uint32_t layer_at, struct moe
     int status;
 
     if (atomic_load(&cuda->base.failed))
-        return moed_fail(err, MOED_E_INTERNAL, "the device failed before; it is not used any more");
+        return moed_fail(err, MOED_E_DEVICE, "the device failed before; it is not used any more");
     status = forward((struct cuda_workspace *)workspace, layer_at, batch, err);
     if (status == MOED_OK)
         return MOED_OK;

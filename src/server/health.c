@@ -21,18 +21,6 @@ void health_live(struct request *request)
         say(request, "{\"status\":\"alive\",\"live\":true}");
 }
 
-/* 0, or that only another process can compute. */
-static int check_device(const struct server *server, struct moed_error *err)
-{
-    const struct moed_backend *backend = server->engine.backend;
-
-    if (!moed_backend_failed(backend))
-        return 0;
-    return moed_fail(err, MOED_E_DEVICE,
-                     "a device of the %s backend failed: the process must be started again",
-                     moed_backend_name(backend));
-}
-
 /* 0, or why no work should be sent here. */
 static int check_ready(const struct server *server, struct moed_error *err)
 {
@@ -44,7 +32,7 @@ static int check_ready(const struct server *server, struct moed_error *err)
         return moed_fail(err, MOED_E_LOADING, "the model is loading: %.2f of %.2f GB",
                          (double)done * 1e-9, (double)total * 1e-9);
     case SERVER_READY:
-        return check_device(server, err) != 0 ? err->code : watchdog_check(server, err);
+        return watchdog_check(server, err);
     case SERVER_DRAINING:
     case SERVER_CLOSING:
         break;

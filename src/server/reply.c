@@ -81,7 +81,7 @@ void reply_empty(struct request *request, unsigned status)
 /* Seconds after which a client may try again; 0 where trying again is of no use. */
 static int retry_after(int code)
 {
-    if (code == MOED_E_LOADING || code == MOED_E_STUCK)
+    if (code == MOED_E_LOADING || code == MOED_E_STUCK || code == MOED_E_DEVICE)
         return RETRY_LATER_S;
     return code == MOED_E_QUEUE_FULL || code == MOED_E_DRAINING ? RETRY_SOON_S : 0;
 }

@@ -1,13 +1,26 @@
 /* watchdog.c: whether the server can still do what it is there for. What asks from outside sees it
  * in two ways: /livez, which a loop that stands still cannot answer and which is 503 while a worker
- * is stuck, and the WATCHDOG=1 datagrams of the service manager, which stop in both cases. */
+ * is stuck or once a device has failed, and the WATCHDOG=1 datagrams of the service manager, which
+ * stop in all these cases. */
 #include "watchdog.h"
 
 #include "server.h"
 
 enum { PERIOD_MS = 1000, STALL_MS = 1000, NS_A_MS = 1000000 };
 
-int watchdog_check(const struct server *server, struct moed_error *err)
+/* Only another process can compute on a device that failed. */
+static int check_device(const struct server *server, struct moed_error *err)
+{
+    const struct moed_backend *backend = server->engine.backend;
+
+    if (backend == NULL || !moed_backend_failed(backend))
+        return 0;
+    return moed_fail(err, MOED_E_DEVICE,
+                     "a device of the %s backend failed: the process must be started again",
+                     moed_backend_name(backend));
+}
+
+static int check_workers(const struct server *server, struct moed_error *err)
 {
     const uint32_t limit_ms = server->options->watchdog_ms;
     struct moed_worker_at_work oldest;
@@ -23,6 +36,11 @@ int watchdog_check(const struct server *server, struct moed_error *err)
                      "worker %u has been computing a batch of layer %u for %.1f s, the limit is "
                      "--watchdog-ms %u",
                      oldest.worker, oldest.layer, (double)ms * 1e-3, limit_ms);
+}
+
+int watchdog_check(const struct server *server, struct moed_error *err)
+{
+    return check_device(server, err) != 0 ? err->code : check_workers(server, err);
 }
 
 /* Says so once when a worker gets stuck, and once when it is free again. */

@@ -1,4 +1,5 @@
-/* watchdog.h: notices a worker that does not come back and a loop that stands still. */
+/* watchdog.h: notices a worker that does not come back, a device that failed, and a loop that
+ * stands still. */
 #ifndef MOED_SERVER_WATCHDOG_H
 #define MOED_SERVER_WATCHDOG_H
 
@@ -16,7 +17,8 @@ struct watchdog {
 
 /* 0 or a libuv error. */
 int watchdog_start(struct server *server);
-/* 0, or MOED_E_STUCK: which worker has been at one batch for longer than --watchdog-ms. */
+/* 0; MOED_E_DEVICE, which only a new process mends; or MOED_E_STUCK: which worker has been at one
+ * batch for longer than --watchdog-ms. */
 int watchdog_check(const struct server *server, struct moed_error *err);
 
 #endif

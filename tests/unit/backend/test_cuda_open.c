@@ -200,7 +200,7 @@ static void a_device_that_failed_is_not_asked_again(void **state)
     assert_int_equal(moed_forward(rig.cuda.workspace, 0, &rows, &err), MOED_E_INTERNAL);
     assert_non_null(strstr(err.message, "CUDA"));
     assert_true(moed_backend_failed(rig.cuda.backend));
-    assert_int_equal(moed_forward(rig.cuda.workspace, 1, &rows, &err), MOED_E_INTERNAL);
+    assert_int_equal(moed_forward(rig.cuda.workspace, 1, &rows, &err), MOED_E_DEVICE);
     assert_non_null(strstr(err.message, "failed before"));
     batch_fini(&b);
     rig_close(&rig);
