@@ -41,8 +41,12 @@ install_missing() {
         apt-get -qq install -y --no-install-recommends "${packages[@]}" >/dev/null
 }
 
+# nvcc takes minutes, which only a machine with a GPU has use for.
 build() {
-    [ -f build/build.ninja ] || meson setup build --buildtype=release -Dtests=disabled >/dev/null
+    local cuda=disabled
+    [ ! -e /dev/nvidiactl ] || cuda=auto
+    [ -f build/build.ninja ] ||
+        meson setup build --buildtype=release -Dtests=disabled -Dcuda=$cuda >/dev/null
     ninja -C build --quiet src/cli/moed
 }
 

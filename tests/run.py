@@ -7,10 +7,11 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
 import time
 
+import schedule
 import tally
+from schedule import ASIDE, COMPILING, TESTING
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 WORK = ROOT / "build-tests"
@@ -31,7 +32,7 @@ class Suite:
     fast: bool = False  # part of --fast
     needs: str = ""  # the suite that builds what this one tests
     apart: str = ""  # why it is run only when it is named
-    aside: bool = False  # runs beside the others: waits for the network, not for a processor
+    lane: str = TESTING  # tests/schedule.py
     environment: dict = dataclasses.field(default_factory=dict)
 
 
@@ -45,7 +46,7 @@ def build(name, *options, compiler="gcc", fast=False):
     if pathlib.Path(folder, "build.ninja").exists():
         setup = ["meson", "setup", "--reconfigure", folder, "-Dwerror=true", *options]
     return Suite(f"build-{name}", [setup, ["ninja", "-C", folder]], tally.by_status, fast=fast,
-                 environment={"CC": compiler})
+                 lane=COMPILING, environment={"CC": compiler})
 
 
 def unit(name, *rooms, fast=False, wrap=()):
@@ -73,74 +74,87 @@ def cross(*rooms):
     tested = unit("cross", *rooms)
     stale, test = tested.commands
     commands = [["tests/cross/sysroot.sh"], stale, *made.commands, test]
-    return Suite("cross", commands, tally.unless_skipped(tested.count))
+    return Suite("cross", commands, tally.unless_skipped(tested.count), lane=COMPILING)
 
 
 # ThreadSanitizer's shadow has no room for the widest address randomisation of newer kernels.
 FIXED_ADDRESSES = ("setarch", "-R")
 DEBUG = "-Dbuildtype=debugoptimized"
 
+# Builds in the order in which they are made: those come early whose tests take long.
 SUITES = [
-    Suite("container", [["tests/container/run.sh"]], tally.by_last_line, aside=True),
-    Suite("tally", [[sys.executable, "tests/tally_test.py", "-v"]], tally.by_unittest, fast=True),
+    build("gcc", "-Dserver=enabled", "-Dtests=enabled", fast=True),
+    build("tsan", "-Db_sanitize=thread", "-Dopenmp=disabled", DEBUG),
+    build("asan", "-Db_sanitize=address,undefined", DEBUG),
+    build("clang", "-Dserver=enabled", "-Dtests=enabled", compiler="clang"),
+    Suite("clang-tidy", [["run-clang-tidy", "-quiet", "-p", str(WORK / "clang"), "/(src|kernels)/"]],
+          tally.by_status, needs="build-clang", lane=COMPILING),
+    build("no-server", "-Dserver=disabled", "-Dtests=disabled"),
+    cross("cross", "kernels", "backend"),
+    Suite("container", [["tests/container/run.sh"]], tally.by_last_line, lane=ASIDE),
+    Suite("tally", [[sys.executable, f"tests/{name}_test.py", "-v"] for name in ("tally", "schedule")],
+          tally.by_unittest, fast=True),
     Suite("lint-self", [[sys.executable, "tests/lint/lint_test.py", "-v"]], tally.by_unittest, fast=True),
     Suite("lint", [[sys.executable, "tests/lint/lint.py"]], tally.by_last_line, fast=True),
-    build("gcc", "-Dserver=enabled", "-Dtests=enabled", fast=True),
     unit("gcc", fast=True),
     binary("cli", "gcc", fast=True),
     binary("e2e", "gcc", fast=True),
     Suite("python", [[sys.executable, "tests/python/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
           tally.by_last_line, needs="build-gcc"),
     Suite("page", [[sys.executable, "tests/page/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
-          tally.by_last_line, needs="build-gcc", aside=True),
+          tally.by_last_line, needs="build-gcc", lane=ASIDE),
     Suite("clients", [[sys.executable, "tests/clients/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
           tally.by_last_line, needs="build-gcc"),
     Suite("transformers", [[sys.executable, "tests/transformers/run.py", "--moed",
                             str(WORK / "gcc/src/cli/moed")]], tally.by_last_line, needs="build-gcc",
           apart="installs torch, 1.3 GB; tests/run.sh build-gcc transformers runs it"),
     Suite("deploy", [[sys.executable, "tests/deploy/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
-          tally.by_last_line, needs="build-gcc", aside=True),
+          tally.by_last_line, needs="build-gcc", lane=ASIDE),
     Suite("fleet", [[sys.executable, "tests/fleet/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
           tally.by_last_line, needs="build-gcc"),
     Suite("install", [["tests/install/run.sh", str(WORK / "gcc")]], tally.by_last_line, fast=True,
           needs="build-gcc"),
     Suite("readme", [[sys.executable, "tests/lint/readme_test.py", "-v"]], tally.by_unittest),
-    build("clang", "-Dserver=enabled", "-Dtests=enabled", compiler="clang"),
-    unit("clang"),
-    Suite("clang-tidy", [["run-clang-tidy", "-quiet", "-p", str(WORK / "clang"), "/(src|kernels)/"]],
-          tally.by_status, needs="build-clang"),
-    build("no-server", "-Dserver=disabled", "-Dtests=enabled"),
-    binary("cli", "no-server"),
-    cross("cross", "kernels", "backend"),
-    build("asan", "-Db_sanitize=address,undefined", DEBUG),
+    binary("e2e", "tsan", wrap=FIXED_ADDRESSES),
+    unit("tsan", "batch", "server", "metrics", "backend", wrap=FIXED_ADDRESSES),
+    binary("e2e", "asan"),
     unit("asan"),
     binary("cli", "asan"),
-    binary("e2e", "asan"),
-    build("tsan", "-Db_sanitize=thread", "-Dopenmp=disabled", DEBUG),
-    unit("tsan", "batch", "server", "metrics", "backend", wrap=FIXED_ADDRESSES),
-    binary("e2e", "tsan", wrap=FIXED_ADDRESSES),
+    unit("clang"),
+    binary("cli", "no-server"),
 ]
+
+
+def execute(command, suite, log):
+    """(exit status, processor seconds)."""
+    environment = {**os.environ, **suite.environment, "MOED_TEST_BUILDS": str(WORK)}
+    if suite.lane == COMPILING:
+        command = ["nice", *command]  # a test beside it goes first
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=subprocess.STDOUT, env=environment)
+    except OSError as error:
+        log.write(f"{command[0]}: {error}\n")
+        return 127, 0
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, used.ru_utime + used.ru_stime
 
 
 def run(suite):
     """Runs a suite into its log; prints one line, and the log's end if something failed."""
     path = WORK / "log" / f"{suite.name}.log"
-    environment = {**os.environ, **suite.environment, "MOED_TEST_BUILDS": str(WORK)}
     begin = time.monotonic()
-    status = 0
+    status, worked = 0, 0
     with path.open("w") as log:
         for command in suite.commands:
-            try:
-                status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
-                                        stderr=subprocess.STDOUT, env=environment).returncode
-            except OSError as error:
-                log.write(f"{command[0]}: {error}\n")
-                status = 127
+            status, seconds = execute(command, suite, log)
+            worked += seconds
             if status != 0:
                 break
     text = path.read_text(errors="replace")
     result = suite.count(text, status)
-    lines = [f"{suite.name:16} {result}  ({time.monotonic() - begin:.0f} s)"]
+    lines = [f"{suite.name:16} {result}  ({time.monotonic() - begin:.0f} s, processors {worked:.0f} s)"]
     if result.failed:
         lines += [f"    {line}" for line in text.splitlines()[-40:]]
         lines.append(f"    all of it: {path.relative_to(ROOT)}")
@@ -148,39 +162,17 @@ def run(suite):
     return result
 
 
-def run_all(suites, named):
-    results = {}
-
-    def keep(suite):
-        if suite.apart and suite.name not in named:
-            results[suite.name] = tally.Tally(skipped=1, reasons=[suite.apart])
-            print(f"{suite.name:16} {results[suite.name]}", flush=True)
-        elif suite.needs in results and results[suite.needs].failed:
-            # What an earlier build left behind must not pass in its place.
-            print(f"{suite.name:16} 0 passed, 1 failed  (not run: {suite.needs} failed)", flush=True)
-            results[suite.name] = tally.Tally(failed=1)
-        else:
-            results[suite.name] = run(suite)
-
-    aside = []
-
-    def start_aside(needs):
-        """Those that need a suite which has just ended; at first those that need none of these."""
-        for suite in suites:
-            if suite.aside and suite.needs == needs:
-                aside.append(threading.Thread(target=keep, args=(suite,)))
-                aside[-1].start()
-
-    chosen = {suite.name for suite in suites}
-    for needs in {suite.needs for suite in suites if suite.aside} - chosen:
-        start_aside(needs)
-    for suite in suites:
-        if not suite.aside:
-            keep(suite)
-            start_aside(suite.name)
-    for thread in aside:
-        thread.join()
-    return results
+def run_unless(suite, built, named):
+    """The result of a suite, run or not; `built` is that of the suite that it needs."""
+    if suite.apart and suite.name not in named:
+        result = tally.Tally(skipped=1, reasons=[suite.apart])
+        print(f"{suite.name:16} {result}", flush=True)
+        return result
+    if built and built.failed:
+        # What an earlier build left behind must not pass in its place.
+        print(f"{suite.name:16} 0 passed, 1 failed  (not run: {suite.needs} failed)", flush=True)
+        return tally.Tally(failed=1)
+    return run(suite)
 
 
 def main():
@@ -200,7 +192,8 @@ def main():
         return 0
     (WORK / "log").mkdir(parents=True, exist_ok=True)
     total = tally.Tally()
-    for name, result in run_all(chosen, arguments.suites).items():
+    plan = schedule.Schedule(chosen, lambda suite, built: run_unless(suite, built, arguments.suites))
+    for name, result in plan.finish().items():
         result.reasons = [f"{name}: {reason}" for reason in result.reasons]
         total.add(result)
     for reason in total.reasons:
