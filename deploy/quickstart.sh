@@ -37,7 +37,7 @@ install_missing() {
         sudo=sudo
     fi
     $sudo apt-get -qq update
-    $sudo env DEBIAN_FRONTEND=noninteractive \
+    $sudo env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
         apt-get -qq install -y --no-install-recommends "${packages[@]}" >/dev/null
 }
 
@@ -47,7 +47,11 @@ build() {
     [ ! -e /dev/nvidiactl ] || cuda=auto
     [ -f build/build.ninja ] ||
         meson setup build --buildtype=release -Dtests=disabled -Dcuda=$cuda >/dev/null
-    ninja -C build --quiet src/cli/moed
+    if [ -t 1 ]; then
+        ninja -C build src/cli/moed # one line that counts
+    else
+        ninja -C build --quiet src/cli/moed
+    fi
 }
 
 # Rows of `$2` made-up numbers, `$1` of them, as a request.

@@ -33,7 +33,7 @@ install() {
     echo "installing ${missing[*]}"
     [ "$(id -u)" -eq 0 ] || sudo=sudo
     $sudo apt-get -qq update &&
-        $sudo env DEBIAN_FRONTEND=noninteractive \
+        $sudo env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
             apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 

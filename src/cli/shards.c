@@ -82,7 +82,7 @@ static bool serves(const void *server, uint32_t layer)
 static void print_servers(const struct fleet_server *servers, uint32_t n)
 {
     static const struct table_column columns[] = {
-        {"server", -28}, {"model", -24}, {"layers", -12}, {"held", 10}, {"computes", -1}};
+        {"server", -28}, {"layers", -12}, {"held", 10}, {"computes", -24}, {"model", -1}};
     struct table table;
 
     table_begin(&table, stdout, columns, MOED_ARRAY_LEN(columns));
@@ -92,10 +92,10 @@ static void print_servers(const struct fleet_server *servers, uint32_t n)
 
         moed_set_print(&layers, text, sizeof text);
         table_cell(&table, "%s", servers[i].url);
-        table_cell(&table, "%s", servers[i].name);
         table_cell(&table, "%s", text);
         table_cell(&table, "%s", format_size((unsigned long long)servers[i].bytes, size));
         table_cell(&table, "%s", servers[i].computes);
+        table_cell(&table, "%s", servers[i].name);
     }
     printf("\n");
 }

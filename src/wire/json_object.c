@@ -1,4 +1,5 @@
 /* json_object: an object read by a table of the fields that it may have. */
+#include <stdio.h>
 #include <string.h>
 
 #include "fields.h"
@@ -12,6 +13,19 @@ static size_t find_field(const struct json_field *fields, size_t n_fields, struc
            (strlen(fields[i].name) != name.size || memcmp(fields[i].name, name.at, name.size) != 0))
         i++;
     return i;
+}
+
+/* Says which field it is, and which there are. */
+static int refuse_unknown(const struct json_scan *s, const char *path,
+                          const struct json_field *fields, size_t n_fields, struct json_span name)
+{
+    char list[512] = "", quoted[FIELD_QUOTE_MAX];
+
+    for (size_t i = 0, used = 0; i < n_fields && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
+                                 fields[i].name);
+    return moed_fail(s->err, MOED_E_MALFORMED, "unknown field \"%s%s\", expected one of %s", path,
+                     field_quote(name.at, name.size, quoted), list);
 }
 
 /* A small value by way of cJSON. */
@@ -43,7 +57,6 @@ static int read_small(struct json_scan *s, const char *path, const struct json_f
 int json_read_object(struct json_scan *s, const char *path, const struct json_field *fields,
                      size_t n_fields, void *context)
 {
-    char quoted[FIELD_QUOTE_MAX];
     struct json_span name;
     uint32_t seen = 0;
     int status;
@@ -60,8 +73,7 @@ int json_read_object(struct json_scan *s, const char *path, const struct json_fi
         const size_t i = find_field(fields, n_fields, name);
 
         if (i == n_fields)
-            return moed_fail(s->err, MOED_E_MALFORMED, "unknown field \"%s%s\"", path,
-                             field_quote(name.at, name.size, quoted));
+            return refuse_unknown(s, path, fields, n_fields, name);
         if (seen & 1U << i)
             return moed_fail(s->err, MOED_E_MALFORMED, "%s%s is given twice", path, fields[i].name);
         seen |= 1U << i;

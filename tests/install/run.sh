@@ -30,5 +30,14 @@ try() { # name, linker arguments…
 try shared $(pkg-config --libs moed)
 # shellcheck disable=SC2046
 try static "$libdir/libmoed.a" $(pkg-config --libs --static moed | tr ' ' '\n' | grep -v -e -lmoed)
+# Without dpkg-dev meson guesses lib64, where nobody looks.
+if meson introspect --buildoptions "$here/../../meson.build" 2>/dev/null | python3 -c '
+import json, sys
+sys.exit({one["name"]: one["value"] for one in json.load(sys.stdin)}["libdir"] != "lib")'; then
+    passed=$((passed + 1))
+else
+    echo "FAILED install: libdir is not lib unless it is given"
+    failed=$((failed + 1))
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
