@@ -16,7 +16,7 @@ class Served(unittest.TestCase):
         cls.addClassCleanup(cls.server.__exit__, None, None, None)
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
-        cls.url = f"http://127.0.0.1:{cls.server.port}"
+        cls.url = cls.server.url
         cls.data = cls.case.bytes(0, "hidden.f32")
         cls.output = cls.server.post_raw(FORWARD, cls.data).body
 

@@ -1,7 +1,6 @@
 """A Prometheus that scrapes one server by deploy's own configuration, a little faster."""
 import json
 import pathlib
-import socket
 import subprocess
 import tempfile
 import urllib.error
@@ -13,12 +12,6 @@ import parts
 import yaml
 
 CONFIGURATION = parts.DEPLOY / "prometheus/prometheus.yml"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def configuration(target):
@@ -36,7 +29,7 @@ class Prometheus:
 
     def __init__(self, target):
         self.folder = tempfile.TemporaryDirectory()
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{harness.free_port()}"
         file = pathlib.Path(self.folder.name, "prometheus.yml")
         file.write_text(configuration(target))
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+", encoding="utf-8")

@@ -51,6 +51,13 @@ class Answer:
         return f"{self.status} {self.body[:300]!r}"
 
 
+def free_port():
+    """One that nobody has, for a program that cannot choose its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Server:
     """A moed process that listens on a free port; use as a context manager. `log_file` is where
     the flags lead its log, if not to stderr; `prefix` is a command that runs it; what else there is
@@ -91,6 +98,10 @@ class Server:
                     return False
             time.sleep(0.02)
         return False
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
 
     def text(self):
         return "".join(self.log)

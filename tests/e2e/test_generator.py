@@ -92,7 +92,7 @@ class AgainstMoed(unittest.TestCase):
     def test_a_rate_is_kept(self):
         case = harness.case("f32-two-layers")
         with harness.Server(case.model) as server:
-            status, found, words = load(f"http://127.0.0.1:{server.port}", "--clients", 16,
+            status, found, words = load(server.url, "--clients", 16,
                                         "--seconds", 1, "--rate", 50, "--layers", 1)
         self.assertEqual(status, 0, words)
         self.assertEqual(sum(found["status"].values()) + found["late"], 50)
@@ -101,7 +101,7 @@ class AgainstMoed(unittest.TestCase):
         case = harness.case("f32-two-layers")
         with harness.Server(case.model) as server:
             status, found, words = load(
-                f"http://127.0.0.1:{server.port}", "--clients", 8, "--seconds", 1, "--abandon", 50,
+                server.url, "--clients", 8, "--seconds", 1, "--abandon", 50,
                 "--idle", 20, "--slow", 10)
             self.assertTrue(harness.eventually(lambda: server.metric("moed_connections") == 1))
             self.assertEqual(server.metric("moed_queue_requests"), 0)
@@ -114,7 +114,7 @@ class AgainstMoed(unittest.TestCase):
         case = harness.case("f32-two-layers")
         flags = ["--spin-us", "200", "--max-batch-delay-us", "300", "--workers", "2"]
         with harness.Server(case.model, *flags) as server:
-            status, found, words = load(f"http://127.0.0.1:{server.port}", "--clients", 8,
+            status, found, words = load(server.url, "--clients", 8,
                                         "--seconds", 1, "--rows", "1,9")
         self.assertEqual(status, 0, words)
         self.assertGreater(found["compared"], 0)
@@ -122,7 +122,7 @@ class AgainstMoed(unittest.TestCase):
     def test_get(self):
         case = harness.case("f32-two-layers")
         with harness.Server(case.model) as server:
-            status, found, words = load(f"http://127.0.0.1:{server.port}", "--get", "/metrics",
+            status, found, words = load(server.url, "--get", "/metrics",
                                         "--seconds", 0.5)
         self.assertEqual((status, found["compared"]), (0, 0), words)
         self.assertGreater(found["status"]["200"], 0)
@@ -130,7 +130,7 @@ class AgainstMoed(unittest.TestCase):
     def test_layers_that_are_not_served(self):
         case = harness.case("f32-two-layers")
         with harness.Server(case.model, "--layers", "0") as server:
-            status, _, words = load(f"http://127.0.0.1:{server.port}", "--layers", "0,7")
+            status, _, words = load(server.url, "--layers", "0,7")
         self.assertEqual(status, 1)
         self.assertIn("1 of the 2 layers", words)
 

@@ -50,7 +50,7 @@ class Doors(WithKeys):
 
     def test_load_brings_the_key(self):
         with self.serve() as server:
-            words = [harness.BIN, "load", f"http://127.0.0.1:{server.port}", "--seconds", "0.2"]
+            words = [harness.BIN, "load", server.url, "--seconds", "0.2"]
             for more, status in (([], 1), (["--header", f"X-API-Key: {FIRST}"], 0)):
                 done = subprocess.run([*words, *more], capture_output=True, text=True, check=False)
                 self.assertEqual(done.returncode, status, done.stderr)
@@ -81,7 +81,7 @@ class Doors(WithKeys):
         with self.serve() as server:
             for path in ("/livez", "/readyz", "/health"):
                 self.assertEqual(server.get(path).status, 200)
-            url = f"http://127.0.0.1:{server.port}"
+            url = server.url
             health = subprocess.run([harness.BIN, "health", url], capture_output=True, text=True)
             self.assertEqual(health.returncode, 0, health.stderr)
 

@@ -36,7 +36,7 @@ class Soak(unittest.TestCase):
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        status, found, message = load(f"http://127.0.0.1:{server.port}", "--seconds", SECONDS, *words)
+        status, found, message = load(server.url, "--seconds", SECONDS, *words)
         stop.set()
         watcher.join()
         self.assertEqual(status, 0, message)
@@ -46,7 +46,7 @@ class Soak(unittest.TestCase):
         case = harness.case("f32-two-layers")
         flags = ["--max-batch-rows", "64", "--workers", "2", "--max-queue-rows", "100000"]
         with harness.Server(case.model, *flags) as server:
-            load(f"http://127.0.0.1:{server.port}", "--seconds", 0.2, "--clients", 4)
+            load(server.url, "--seconds", 0.2, "--clients", 4)
             self.assertTrue(harness.eventually(lambda: server.metric("moed_connections") == 1))
             before = held_by(server.process.pid)
             found, samples = self.soak(

@@ -20,7 +20,7 @@ REPLICAS = 2
 DRAIN = ("--drain-delay-ms", "2000")
 
 
-def free_port():
+def port_to_keep():
     """Below the ports that the kernel gives to clients, so that a replica can have it again."""
     while True:
         port = random.randrange(12000, 32000)
@@ -33,7 +33,7 @@ class Replica:
     """A server that can be killed and started again at its address."""
 
     def __init__(self, model, layers):
-        self.model, self.layers, self.port = model, layers, free_port()
+        self.model, self.layers, self.port = model, layers, port_to_keep()
         self.server = None
 
     def start(self):
@@ -86,7 +86,7 @@ class Proxy:
     """A proxy with its configuration of deploy/, whose addresses alone are changed."""
 
     def __init__(self, fleet, name, config, command):
-        self.port = free_port()
+        self.port = port_to_keep()
         self.name, self.folder = name, tempfile.mkdtemp(prefix="moed-fleet-")
         os.chmod(self.folder, 0o755)  # nginx spools large bodies as a user of its own
         with open(os.path.join(ROOT, "deploy", config), encoding="utf-8") as file:

@@ -14,7 +14,7 @@ def servers(*flags):
     """One for each list of words after `moed serve`; their URLs."""
     with contextlib.ExitStack() as stack:
         started = [stack.enter_context(harness.Server(*words)) for words in flags]
-        yield [f"http://127.0.0.1:{server.port}" for server in started]
+        yield [server.url for server in started]
 
 
 def shards(*words):

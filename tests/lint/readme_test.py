@@ -5,7 +5,6 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,10 @@ import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/e2e"))
+
+import harness  # noqa: E402
+
 README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "deploy/SETTINGS.md").read_text()
 MOED = ROOT / "build/src/cli/moed"
@@ -31,18 +34,12 @@ def settings(text):
     return table
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Readme(unittest.TestCase):
     """The README's own port may be taken, so the commands run with another in its place."""
 
     @classmethod
     def setUpClass(cls):
-        cls.address = f"127.0.0.1:{free_port()}"
+        cls.address = f"127.0.0.1:{harness.free_port()}"
         cls.log = tempfile.TemporaryFile()
         cls.addClassCleanup(cls.log.close)
         cls.quickstart = subprocess.Popen(

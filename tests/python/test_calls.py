@@ -10,10 +10,6 @@ import numpy as np
 from both import both
 
 
-def url_of(server):
-    return f"http://127.0.0.1:{server.port}"
-
-
 class Served(unittest.TestCase):
     """A server of the golden case f32-two-layers."""
 
@@ -34,7 +30,7 @@ class Served(unittest.TestCase):
         return np.frombuffer(cls.case.bytes(0, what), dtype)
 
     def setUp(self):
-        self.client = self.make(url_of(self.server))
+        self.client = self.make(self.server.url)
         self.client.__enter__()
         self.addCleanup(self.client.__exit__, None, None, None)
 
@@ -169,7 +165,7 @@ class Refused(Served):
         self.assertEqual((error.status, error.code), (404, "not_found"))
         self.assertIn("7", error.detail)
         self.assertTrue(error.request_id)
-        for part in (url_of(self.server), "404 not_found", error.detail):
+        for part in (self.server.url, "404 not_found", error.detail):
             self.assertIn(part, str(error))
 
     def test_a_wrong_width(self):
@@ -207,10 +203,10 @@ class Keys(unittest.TestCase):
             file.write("open-sesame-open-sesame\n")
             file.flush()
             with harness.Server(case.model, "--api-key-file", file.name) as server:
-                with self.make(url_of(server), moed.Settings(api_key="open-sesame-open-sesame")) as client:
+                with self.make(server.url, moed.Settings(api_key="open-sesame-open-sesame")) as client:
                     self.assertEqual(sorted(client.info().layers), case.layers)
                 for settings in (None, moed.Settings(api_key="open-barley-open-barley")):
-                    with self.make(url_of(server), settings) as client:
+                    with self.make(server.url, settings) as client:
                         with self.assertRaises(moed.ServerError) as caught:
                             client.info()
                         self.assertEqual(caught.exception.status, 401)
@@ -246,7 +242,7 @@ class Tasks(Served):
         expected = self.client.forward(self.hidden, 0).output.tobytes()
 
         async def work():
-            async with moed.AsyncClient(url_of(self.server)) as client:
+            async with moed.AsyncClient(self.server.url) as client:
                 return await asyncio.gather(*(client.forward(self.hidden, 0) for _ in range(64)))
 
         for result in asyncio.run(work()):

@@ -9,7 +9,6 @@ import moed
 import numpy as np
 from both import both
 from moed.info import parse_info
-from test_calls import url_of
 
 QUICK = moed.Settings(retry=moed.Retry(attempts=4, base=0.001, most=0.01))
 
@@ -24,7 +23,7 @@ class Fleet(unittest.TestCase):
         self.addCleanup(self.stack.close)
         self.servers = [self.stack.enter_context(harness.Server(self.case.model, "--layers", layers))
                         for layers in ("0", "0", "1")]
-        self.urls = [url_of(server) for server in self.servers]
+        self.urls = [server.url for server in self.servers]
         self.client = self.stack.enter_context(self.make(self.urls, QUICK))
         self.hidden = np.frombuffer(self.case.bytes(0, "hidden.f32"), "<f4").reshape(
             -1, self.case.hidden)
@@ -89,7 +88,7 @@ class Parts(unittest.TestCase):
         self.addCleanup(stack.close)
         self.servers = [stack.enter_context(harness.Server(self.case.model, *flags)) for flags in (
             ("--experts", "3-7"), ("--experts", "0-2"), ("--experts", "3-7"), ())]
-        urls = [url_of(server) for server in self.servers]
+        urls = [server.url for server in self.servers]
         self.parts = stack.enter_context(self.make(urls[:3], QUICK))
         self.whole = stack.enter_context(self.make(urls[3], QUICK))
         self.half = stack.enter_context(self.make(urls[0], QUICK))

@@ -1,7 +1,6 @@
 """Layer shards with replicas behind HAProxy, with the configuration of deploy/."""
 import contextlib
 import pathlib
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,12 +11,6 @@ CONFIGURATION = pathlib.Path(__file__).resolve().parents[2] / "deploy/haproxy/ha
 # Its two shards' layers, of a model of 48, and those that they get here, of one of 4.
 LAYERS = (("0:23", "0:1", "0-1"), ("24:47", "2:3", "2-3"))
 REPLICAS = 2
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def configured(port, fleet):
@@ -60,7 +53,7 @@ def behind_haproxy(model):
     with contextlib.ExitStack() as stack:
         fleet = [[stack.enter_context(Victim(model, "--layers", layers, "--activations", "f32"))
                   for _ in range(REPLICAS)] for _, _, layers in LAYERS]
-        port = free_port()
+        port = harness.free_port()
         file = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".cfg"))
         file.write(configured(port, fleet))
         file.flush()

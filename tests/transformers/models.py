@@ -56,10 +56,6 @@ def logits(model, ids):
         return model(ids).logits.float()
 
 
-def url_of(server):
-    return f"http://127.0.0.1:{server.port}"
-
-
 @contextlib.contextmanager
 def exported(model, **options):
     """Path of a file with the model's experts."""

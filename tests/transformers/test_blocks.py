@@ -6,7 +6,7 @@ import weakref
 import models
 import moed
 import torch
-from models import attached, relative, served, url_of
+from models import attached, relative, served
 from moed.transformers.families import FAMILIES, blocks_of
 from moed.transformers.remote import RemoteBlock
 
@@ -27,8 +27,8 @@ class OfEachFamily(unittest.TestCase):
         ids, rows = models.prompt(), torch.randn(2, 9, 64)
         before, blocks = models.logits(model, ids), outputs(model, rows)
         with served(model) as server:
-            self.check_norm(model, rows, url_of(server))
-            with attached(model, url_of(server)) as result:
+            self.check_norm(model, rows, server.url)
+            with attached(model, server.url) as result:
                 self.assertEqual(len(result.layers), len(blocks))
                 for output, block in zip(outputs(model, rows), blocks, strict=True):
                     self.assertLess(relative(output, block), 1e-6)
@@ -49,7 +49,7 @@ class OfEachFamily(unittest.TestCase):
         model = models.make(family)
         ids = models.prompt()
         before = models.logits(model, ids)
-        with served(model) as server, attached(model, url_of(server), router="local"):
+        with served(model) as server, attached(model, server.url, router="local"):
             after = models.logits(model, ids)
             # It is the model's own router that chooses: silence it, and the answer changes.
             remote = next(block for block in model.modules() if isinstance(block, RemoteBlock))
@@ -83,7 +83,7 @@ class Memory(unittest.TestCase):
         weights = [weakref.ref(weight) for weight in block.module.parameters()]
         expected = 2 * sum(weight().nbytes for weight in weights)
         del block
-        with served(model) as server, attached(model, url_of(server)) as result:
+        with served(model) as server, attached(model, server.url) as result:
             gc.collect()
             self.assertEqual([weight() for weight in weights], [None] * len(weights))
             self.assertEqual(result.freed_bytes, expected)

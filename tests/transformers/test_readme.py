@@ -19,7 +19,7 @@ class Readme(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, models.served(models.make("Mixtral")) as server:
             os.chdir(folder)
             self.addCleanup(os.chdir, home)
-            program = program.replace("http://127.0.0.1:8080", models.url_of(server))
+            program = program.replace("http://127.0.0.1:8080", server.url)
             names = {"model": model, "tokens": tokens}
             exec(compile(program, "README.md", "exec"), names)  # it is ours
             self.assertTrue(os.path.getsize("experts.gguf"))

@@ -7,7 +7,7 @@ import harness
 import models
 import moed
 import torch
-from models import attached, exported, served, url_of
+from models import attached, exported, served
 from moed.transformers import attach, export
 from moed.transformers.remote import RemoteBlock
 
@@ -32,13 +32,13 @@ class Attach(unittest.TestCase):
                     ("Qwen3Moe", {"hidden_size": 32}, "hidden 32, the servers say 64"),
                     ("Qwen3Moe", {"num_hidden_layers": 3}, "layer 2 is an MoE block")):
                 with self.subTest(words):
-                    self.assertIn(words, self.refusal(models.make(family, **changes), url_of(server)))
+                    self.assertIn(words, self.refusal(models.make(family, **changes), server.url))
 
     def test_a_layer_that_no_shard_serves(self):
         model = models.make("Qwen3Moe")
         with exported(model) as path, harness.Server(path, "--layers", "0") as server:
             self.assertIn("layer 1 is an MoE block of the model, the servers have layers [0]",
-                          self.refusal(model, url_of(server)))
+                          self.refusal(model, server.url))
 
     def test_nobody_there(self):
         settings = moed.Settings(retry=moed.Retry(attempts=1))
@@ -54,7 +54,7 @@ class Attach(unittest.TestCase):
 
     def test_gradients(self):
         model = models.make("Qwen3Moe")
-        with served(model) as server, attached(model, url_of(server)):
+        with served(model) as server, attached(model, server.url):
             with self.assertRaisesRegex(RuntimeError, "moed computes no gradients"):
                 model(models.prompt())
             with torch.no_grad():
@@ -68,7 +68,7 @@ class Attach(unittest.TestCase):
         for flags in (("--max-request-rows", "7"), ("--max-body-bytes", str(11 * row))):
             with self.subTest(flags):
                 model = models.make("Qwen3Moe")
-                with served(model, *flags) as server, attached(model, url_of(server)):
+                with served(model, *flags) as server, attached(model, server.url):
                     after = models.logits(model, ids)
                     self.assertGreater(server.metric("moed_http_requests_total"), 2 * 150 / 11)
                 self.assertLess((after - before).abs().max().item(), 1e-4)
@@ -100,6 +100,6 @@ class Export(unittest.TestCase):
     def test_qwen3_says_whether_it_renormalises(self):
         model = models.make("Qwen3Moe", norm_topk_prob=False)
         before = models.logits(model, models.prompt())
-        with served(model) as server, attached(model, url_of(server)):
+        with served(model) as server, attached(model, server.url):
             after = models.logits(model, models.prompt())
         self.assertLess((after - before).abs().max().item(), 1e-5 * before.abs().max().item())

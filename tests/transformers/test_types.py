@@ -4,7 +4,7 @@ import unittest
 import models
 import numpy as np
 import torch
-from models import attached, relative, served, url_of
+from models import attached, relative, served
 
 # Relative error of the logits, two layers after: what rounding each weight once costs.
 COST = {"f16": 5e-3, "bf16": 5e-2, "q8_0": 5e-2}
@@ -38,7 +38,7 @@ class Weights(unittest.TestCase):
                 model = models.make("Qwen3Moe")
                 exact = models.logits(model, ids)
                 expected = models.logits(rounded(model, name), ids)
-                with attached(model, url_of(server)) as it:
+                with attached(model, server.url) as it:
                     types = it.client.info().layers[0].types
                     found = models.logits(model, ids)
                 self.assertEqual((types["down"], types["router"]), (name.upper(), "F32"))
@@ -49,7 +49,7 @@ class Weights(unittest.TestCase):
     def test_a_family_with_transposed_weights(self):
         model = models.make("GptOss")
         exact = models.logits(model, models.prompt())
-        with served(model, type="q8_0") as server, attached(model, url_of(server)):
+        with served(model, type="q8_0") as server, attached(model, server.url):
             error = relative(models.logits(model, models.prompt()), exact)
         self.assertTrue(1e-5 < error < COST["q8_0"], error)
 
@@ -57,7 +57,7 @@ class Weights(unittest.TestCase):
         """A bf16 model in a bf16 file is the same model."""
         model = models.make("Olmoe").bfloat16().float()
         before = models.logits(model, models.prompt())
-        with served(model, type="bf16") as server, attached(model, url_of(server)):
+        with served(model, type="bf16") as server, attached(model, server.url):
             after = models.logits(model, models.prompt())
         self.assertLess((after - before).abs().max().item(), 1e-5 * before.abs().max().item())
 
@@ -71,7 +71,7 @@ class Numbers(unittest.TestCase):
                 rows = torch.randn(2, 5, 64, dtype=dtype)
                 with torch.inference_mode():
                     before = block(rows)
-                with served(model, type="f32") as server, attached(model, url_of(server)):
+                with served(model, type="f32") as server, attached(model, server.url):
                     with torch.inference_mode():
                         after = model.model.layers[0].mlp(rows)
                 self.assertEqual(after.dtype, dtype)
