@@ -103,7 +103,6 @@ static void on_signal(uv_signal_t *watcher, int number)
         moed_log(MOED_LOG_INFO, "signal %d: draining, %u requests in flight", number,
                  server->n_requests);
         server->phase = SERVER_DRAINING;
-        observe_ready(&server->observe, false);
         tell_manager(server);
         uv_timer_start(&server->drain.timer, on_delay_end, server->options->drain_delay_ms, 0);
     } else {

@@ -41,6 +41,13 @@ static int check_ready(const struct server *server, struct moed_error *err)
                      server->n_requests);
 }
 
+bool health_is_ready(const struct server *server)
+{
+    struct moed_error err;
+
+    return check_ready(server, &err) == 0;
+}
+
 void health_ready(struct request *request)
 {
     struct moed_error err;

@@ -2,9 +2,13 @@
 #ifndef MOED_SERVER_HEALTH_H
 #define MOED_SERVER_HEALTH_H
 
-struct request;
+#include <stdbool.h>
 
-void health_live(struct request *request);  /* 200 as long as the loop turns */
-void health_ready(struct request *request); /* 503 while loading or draining */
+struct request;
+struct server;
+
+void health_live(struct request *request);         /* 200 as long as the loop turns */
+void health_ready(struct request *request);        /* 503 while loading or draining, or stuck */
+bool health_is_ready(const struct server *server); /* whether health_ready() says 200 */
 
 #endif

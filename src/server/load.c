@@ -134,7 +134,6 @@ static void on_finished(uv_async_t *finished)
     progress_end(&server->load.progress, engine_name(&server->engine, server->options),
                  moed_backend_bytes(server->engine.backend));
     server->phase = SERVER_READY;
-    observe_ready(&server->observe, true);
     notify_send(&server->notify, "READY=1\nSTATUS=serving %u layers",
                 server->engine.model->n_layers);
     moed_log(MOED_LOG_INFO, "ready: %u layer%s, backend %s, isa %s, %u threads",

@@ -3,6 +3,7 @@
 #include "observe.h"
 
 #include "access.h"
+#include "health.h"
 #include "request.h"
 #include "routes.h"
 
@@ -107,11 +108,6 @@ int observe_model(struct observe *observe, const struct server *server, struct m
     return 0;
 }
 
-void observe_ready(struct observe *observe, bool ready)
-{
-    moed_metric_set(observe->ready, ready);
-}
-
 void observe_connection(struct observe *observe, bool opened)
 {
     moed_metric_add(observe->connections, opened ? 1 : -1);
@@ -200,5 +196,8 @@ static void render(struct request *request)
  * numbers are read from files. */
 void observe_get(struct request *request)
 {
+    struct server *server = request->server;
+
+    moed_metric_set(server->observe.ready, health_is_ready(server));
     request_offload(request, render, request_answer);
 }

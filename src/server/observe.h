@@ -21,7 +21,6 @@ void observe_fini(struct observe *observe);
 /* Adds what is known of the model once it is loaded. */
 int observe_model(struct observe *observe, const struct server *server, struct moed_error *err);
 
-void observe_ready(struct observe *observe, bool ready);
 void observe_connection(struct observe *observe, bool opened);
 /* A connection that was refused for `code`. */
 void observe_refused(struct observe *observe, int code);

@@ -54,8 +54,6 @@ static void look_after_workers(struct server *server)
         moed_log(MOED_LOG_ERROR, "watchdog: %s; /livez answers 503", err.message);
     else if (!stuck && watchdog->stuck)
         moed_log(MOED_LOG_WARN, "watchdog: the worker came back; /livez answers 200");
-    if (stuck != watchdog->stuck && server->phase == SERVER_READY)
-        observe_ready(&server->observe, !stuck);
     watchdog->stuck = stuck;
 }
 
