@@ -114,6 +114,8 @@ struct cuda_meta { /* results but for the output, and routing that rows bring */
     size_t any_retry, count, not_finite, ids, weights, bytes; /* offsets, and the end */
 };
 struct cuda_meta cuda_meta_of(uint32_t rows, uint32_t slots, uint32_t planned);
+/* What rows × slots of any shape fit in. */
+uint64_t cuda_meta_room(const struct cuda_extent *extent);
 
 struct cuda_buffers { /* of one device and workspace */
     cudaStream_t stream;

@@ -43,13 +43,17 @@ struct cuda_meta cuda_meta_of(uint32_t rows, uint32_t slots, uint32_t planned)
     return m;
 }
 
+uint64_t cuda_meta_room(const struct cuda_extent *x)
+{
+    return x->planned * 4 + x->rows + x->slots * 8 + 8 * ALIGNMENT; /* between the parts too */
+}
+
 static void cut_rows(struct cutter *c, const struct cuda_extent *x, struct cuda_buffers *b)
 {
     b->batch = cut(c, 1, ALIGNMENT);
     b->hidden = cut(c, x->rows * x->hidden, sizeof(float)); /* right behind the batch */
     b->flags = cut(c, x->rows, 1);
-    /* Rows × slots of any shape fit, and what is between the parts. */
-    b->meta = cut(c, 1, x->planned * 4 + x->rows + x->slots * 8 + 8 * ALIGNMENT);
+    b->meta = cut(c, 1, cuda_meta_room(x));
     b->x = cut(c, x->rows * x->hidden, sizeof(float));
     b->x_half = cut(c, x->rows * padded(x->hidden), sizeof(uint16_t));
     b->x_factor = cut(c, x->rows, sizeof(float));
