@@ -107,8 +107,7 @@ class Activation(unittest.TestCase):
     """systemd's own tool binds what the socket unit says, and starts moed for the first connection."""
 
     def setUp(self):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = harness.free_port()
         (address,), (self.name,) = (section(SOCKET)[key] for key in ("ListenStream", "FileDescriptorName"))
         self.address = f"{address.rpartition(':')[0]}:{self.port}"
 
