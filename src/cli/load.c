@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "rows.h"
+#include "value.h"
 
 struct load_arguments {
     struct moed_load_options load;
@@ -13,6 +14,8 @@ struct load_arguments {
     struct option_texts dtypes, formats, headers;
     bool json;
 };
+
+_Static_assert(MOED_LOAD_LIST_MAX == OPTION_LIST_MAX, "lists are copied whole");
 
 #define AT(field)   offsetof(struct load_arguments, field)
 #define LOAD(field) offsetof(struct load_arguments, load.field)
@@ -90,19 +93,6 @@ static int read_formats(const struct option_texts *texts, struct moed_load_optio
     return 0;
 }
 
-/* A line break would make one header two, or end the headers. */
-static int read_headers(const struct option_texts *texts, struct moed_load_options *load,
-                        struct moed_error *err)
-{
-    for (uint32_t i = 0; i < texts->n; i++) {
-        if (strchr(texts->at[i], ':') == NULL || strpbrk(texts->at[i], "\r\n") != NULL)
-            return moed_fail(err, MOED_E_USAGE, "--header: expected one line like 'Name: value'");
-        load->headers[i] = texts->at[i];
-    }
-    load->n_headers = texts->n;
-    return 0;
-}
-
 static int read_arguments(struct load_arguments *a, struct moed_error *err)
 {
     int status = read_dtypes(&a->dtypes, &a->load, err);
@@ -110,7 +100,7 @@ static int read_arguments(struct load_arguments *a, struct moed_error *err)
     if (status == 0)
         status = read_formats(&a->formats, &a->load, err);
     if (status == 0)
-        status = read_headers(&a->headers, &a->load, err);
+        status = value_check_headers(&a->headers, err);
     if (status == 0 && a->load.hidden > 0 && a->layers.n == 0)
         status = moed_fail(err, MOED_E_USAGE, "--hidden: expected --layers beside it");
     if (status == 0 && a->load.abandon_percent > 100)
@@ -118,6 +108,8 @@ static int read_arguments(struct load_arguments *a, struct moed_error *err)
                            a->load.abandon_percent);
     memcpy(a->load.rows, a->rows.at, sizeof(a->load.rows));
     memcpy(a->load.layers, a->layers.at, sizeof(a->load.layers));
+    memcpy(a->load.headers, a->headers.at, sizeof(a->load.headers));
+    a->load.n_headers = a->headers.n;
     a->load.n_rows = a->rows.n;
     a->load.n_layers = a->layers.n;
     return status;

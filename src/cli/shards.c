@@ -6,6 +6,7 @@
 
 #include "fleet.h"
 #include "table.h"
+#include "value.h"
 
 struct shards_arguments {
     uint32_t timeout_ms;
@@ -121,8 +122,10 @@ static int run(const struct invocation *invocation, struct moed_error *err)
     const struct shards_arguments *arguments = invocation->arguments;
     struct fleet_server *servers = moed_calloc(invocation->n_operands, sizeof *servers);
     uint32_t n = 0;
-    int rc;
+    int rc = value_check_headers(&arguments->headers, err);
 
+    if (rc != 0)
+        goto out;
     if (!servers)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u servers", invocation->n_operands);
     for (uint32_t i = 0; i < invocation->n_operands; i++) {

@@ -277,3 +277,12 @@ void value_format(const struct option *option, const void *field, char *out, siz
         return;
     }
 }
+
+/* A line break would make one header two, or end the headers. */
+int value_check_headers(const struct option_texts *texts, struct moed_error *err)
+{
+    for (uint32_t i = 0; i < texts->n; i++)
+        if (strchr(texts->at[i], ':') == NULL || strpbrk(texts->at[i], "\r\n") != NULL)
+            return moed_fail(err, MOED_E_USAGE, "--header: expected one line like 'Name: value'");
+    return 0;
+}

@@ -13,5 +13,7 @@ int value_parse_variable(const struct option *option, void *field, const char *t
                          const char *what, struct moed_error *err);
 /* The field as text that value_parse would read, or `unset` where it is 0 or NULL. */
 void value_format(const struct option *option, const void *field, char *out, size_t size);
+/* Whether each of the texts can be a header of a request. */
+int value_check_headers(const struct option_texts *texts, struct moed_error *err);
 
 #endif

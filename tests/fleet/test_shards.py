@@ -54,6 +54,9 @@ class Shards(unittest.TestCase):
     def test_what_is_no_server(self):
         result = shards("ftp://x")
         self.assertEqual(result.returncode, 2)
+        result = shards("http://127.0.0.1:1", "--header", "no colon")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("expected one line like", result.stderr)
         result = shards()
         self.assertEqual(result.returncode, 2)
         self.assertIn("expected URL", result.stderr)
