@@ -1,5 +1,6 @@
-/* A backend whose device dies while it computes: whoever waited gets 500, /readyz is 503 from then
- * on, so that balancers send no more, and the process itself stays alive and stops when it is told.
+/* A backend whose device dies while it computes: whoever waited gets 500; from then on /readyz is
+ * 503, so that balancers send no more, and /livez too, since only a new process would compute again;
+ * this one still answers, and stops when it is told.
  * The whole server runs in a child; its backend is the CPU's until the second forward. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,7 +141,7 @@ static void a_device_that_fails_ends_readiness(void **state)
     assert_int_equal(ask(s, FORWARD, "a batch of 1 rows failed: computing a layer: an illegal"),
                      500);
     assert_int_equal(get(s, "/readyz", "a device of the reference backend failed"), 503);
-    assert_int_equal(get(s, "/livez", "alive"), 200);
+    assert_int_equal(get(s, "/livez", "must be started again"), 503);
     assert_int_equal(get(s, "/metrics", "\nmoed_ready 0\n"), 200);
     assert_int_equal(ask(s, FORWARD, "failed"), 500);
     assert_int_equal(get(s, "/readyz", "must be started again"), 503);
