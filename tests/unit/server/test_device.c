@@ -1,7 +1,7 @@
 /* A backend whose device dies while it computes: whoever waited gets 500; from then on /readyz is
- * 503, so that balancers send no more, and /livez too, since only a new process would compute again;
- * this one still answers, and stops when it is told.
- * The whole server runs in a child; its backend is the CPU's until the second forward. */
+ * 503, so that balancers send no more, and /livez too, since only a new process would compute
+ * again; this one still answers, and stops when it is told. The whole server runs in a child; its
+ * backend is the CPU's until the second forward. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
