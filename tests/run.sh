@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=(
-    gcc libc6-dev clang libomp-dev clang-format clang-tidy meson ninja-build pkg-config
+    gcc libc6-dev clang libomp-dev clang-format clang-tidy meson ninja-build pkg-config ccache
     libuv1-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev libcjson-dev libhttp-parser-dev
     libcmocka-dev python3 python3-venv curl haproxy nginx-light openssl
     ca-certificates buildah debootstrap
