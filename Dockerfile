@@ -39,7 +39,7 @@ USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10m \
-    CMD ["/usr/bin/moed", "health", "http://127.0.0.1:8080"]
+    CMD ["/usr/bin/moed", "health"]
 ENTRYPOINT ["/usr/bin/moed"]
 CMD ["serve", "/models/model.gguf", "--listen", "0.0.0.0:8080"]
 

@@ -4,7 +4,7 @@
 #ifndef MOED_LOAD_H
 #define MOED_LOAD_H
 
-#include <moed/base.h>
+#include <moed/client.h>
 #include <stdio.h>
 
 #include "kernels/dtype.h"
@@ -15,7 +15,8 @@
 enum moed_load_format { MOED_LOAD_RAW, MOED_LOAD_JSON, MOED_LOAD_KSERVE, MOED_LOAD_FORMATS };
 
 struct moed_load_options {
-    const char *url; /* "http://HOST:PORT[/PREFIX]" or "unix:PATH" */
+    const char *url;                 /* "http://HOST:PORT[/PREFIX]", "https://…" or "unix:PATH" */
+    struct moed_trust_options trust; /* of https */
     const char *get; /* GET this path instead of computing; such answers are not compared */
     uint32_t clients;
     double seconds;
@@ -67,13 +68,15 @@ struct moed_load_result {
     uint64_t timed_out;                  /* no answer in time */
     uint64_t abandoned;                  /* on purpose */
     uint64_t late;                       /* due, and never sent since no client was free */
+    uint64_t unreached;                  /* attempts to connect that failed */
     uint64_t connects;                   /* connections, without those at the start */
     struct moed_latency answered;        /* of 200; from the time a request was due */
     struct moed_latency queued, computed; /* what the server says of them (Server-Timing) */
     struct moed_latency added;            /* what they took beyond computing */
     struct moed_latency refused;          /* of all other statuses */
     uint32_t distinct, n_layers;
-    struct moed_error first_fault; /* of the first that differed or broke */
+    struct moed_error first_fault;     /* of the first that differed or broke */
+    struct moed_error first_unreached; /* why the first could not connect */
 };
 
 /* Runs; blocks for the time asked for and what it takes to learn the first answers. 0 with the
@@ -82,7 +85,8 @@ struct moed_load_result {
 int moed_load_run(const struct moed_load_options *options, struct moed_load_result *result,
                   struct moed_error *err);
 /* Whether all answers were good: MOED_E_INTERNAL for different ones, broken ones, statuses that do
- * not stand for rows, overload or a deadline, and for none at all. */
+ * not stand for rows, overload or a deadline, for none at all, and for a server that could not be
+ * connected to at some time. */
 int moed_load_judge(const struct moed_load_result *result, struct moed_error *err);
 void moed_load_print(const struct moed_load_options *options, const struct moed_load_result *result,
                      bool json, FILE *out);

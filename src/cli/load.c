@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "rows.h"
+#include "trust.h"
 #include "value.h"
 
 struct load_arguments {
@@ -33,6 +34,7 @@ static const struct option options[] = {
      .unset = "one a client"},
     {"header", OPTION_TEXTS, AT(headers), "'NAME: VALUE'",
      .help = "sent with every request; may be repeated", .secret = true},
+    TRUST_OPTIONS(LOAD(trust)),
     {"get", OPTION_TEXT, LOAD(get), "PATH", .help = "GET this instead, without comparing",
      .unset = "no"},
     {"idle", OPTION_NUMBER, LOAD(idle), "N", .help = "more connections that say nothing"},
@@ -144,12 +146,14 @@ const struct command load_command = {
     .details =
         "Learns the answer of each request while nobody else asks, then asks with all\n"
         "clients and compares every answer with it, bit for bit. \"added\" is what a\n"
-        "request took beyond computing, by the server's Server-Timing. Fails when an\n"
-        "answer differs, is broken or missing, or is none of 200, 429, 503 and 504.",
+        "request took beyond computing, by the server's Server-Timing. The exit status is 1\n"
+        "when an answer differs, is broken or missing, or is none of 200, 429, 503 and 504,\n"
+        "when none is 200, and when the server could not be connected to at some time.",
     .examples =
         "  moed load http://127.0.0.1:8080 --clients 32\n"
         "  moed load http://127.0.0.1:8080 --clients 2000 --rate 8000 --seconds 60\n"
         "  moed load http://127.0.0.1:8080 --clients 64 --rows 1,4,64 --dtype f32 --dtype f16\n"
+        "  moed load https://moed.example --ca authority.pem --header 'X-API-Key: s3cret'\n"
         "  moed load unix:/run/moed.sock --format json --json\n",
     .options = options,
     .n_options = MOED_ARRAY_LEN(options),

@@ -6,11 +6,13 @@
 
 #include "fleet.h"
 #include "table.h"
+#include "trust.h"
 #include "value.h"
 
 struct shards_arguments {
     uint32_t timeout_ms;
     struct option_texts headers;
+    struct moed_trust_options trust;
 };
 
 /* "GET PATH/v1/moe/info" with the headers that were asked for; for the caller to free. */
@@ -37,14 +39,20 @@ static int ask(const struct moed_url *url, const struct shards_arguments *argume
                struct moed_asked *asked, struct moed_error *err)
 {
     char *request = make_request(url, &arguments->headers);
+    struct moed_trust *trust = NULL;
     struct moed_asker asker;
-    int rc;
+    int rc = 0;
 
     if (!request)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a request");
-    moed_asker_init(&asker, url, arguments->timeout_ms);
-    rc = moed_asker_ask(&asker, request, strlen(request), asked, err);
-    moed_asker_fini(&asker);
+    if (url->is_tls)
+        rc = moed_trust_create(&arguments->trust, &trust, err);
+    if (rc == 0) {
+        moed_asker_init(&asker, url, trust, arguments->timeout_ms);
+        rc = moed_asker_ask(&asker, request, strlen(request), asked, err);
+        moed_asker_fini(&asker);
+    }
+    moed_trust_destroy(trust);
     free(request);
     return rc;
 }
@@ -162,6 +170,7 @@ static const struct option options[] = {
      .help = "sent with every request; may be repeated", .secret = true},
     {"timeout-ms", OPTION_NUMBER, AT(timeout_ms), "N",
      .help = "patience for connecting, and for an answer", .min = 1},
+    TRUST_OPTIONS(AT(trust)),
 };
 
 const struct command shards_command = {

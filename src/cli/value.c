@@ -227,7 +227,7 @@ static void format_list(const struct option *option, const void *field, char *ou
     const uint32_t n = is_text ? texts->n : numbers->n;
     size_t used = 0;
 
-    snprintf(out, size, "%s", n == 0 && option->unset ? option->unset : "");
+    snprintf(out, size, "%s", n > 0 ? "" : option->unset ? option->unset : "none");
     for (uint32_t i = 0; i < n && used < size; i++) {
         const char *comma = i == 0 ? "" : ",";
 

@@ -4,30 +4,29 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { READ_SIZE = 64 << 10 };
 
-void moed_asker_init(struct moed_asker *asker, const struct moed_url *url, uint32_t timeout_ms)
+void moed_asker_init(struct moed_asker *asker, const struct moed_url *url,
+                     const struct moed_trust *trust, uint32_t timeout_ms)
 {
-    *asker = (struct moed_asker){.url = url, .timeout_ms = timeout_ms, .fd = -1};
+    *asker = (struct moed_asker){
+        .url = url, .trust = trust, .timeout_ms = timeout_ms, .stream = {.fd = -1}};
 }
 
 void moed_asker_fini(struct moed_asker *asker)
 {
-    if (asker->fd >= 0)
-        close(asker->fd);
-    asker->fd = -1;
+    moed_stream_close(&asker->stream);
 }
 
-static int send_all(int fd, const char *data, size_t size, struct moed_error *err)
+static int send_all(const struct moed_stream *stream, const char *data, size_t size,
+                    struct moed_error *err)
 {
     while (size > 0) {
-        ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+        ssize_t n = moed_stream_send(stream, data, size);
 
         if (n < 0)
-            return moed_fail(err, MOED_E_IO, "sending a request: %s", strerror(errno));
+            return moed_fail(err, MOED_E_IO, "sending a request: %s", moed_stream_fault(stream));
         data += n;
         size -= (size_t)n;
     }
@@ -39,17 +38,18 @@ static void keep(void *context, const char *data, size_t size)
     fwrite(data, 1, size, context);
 }
 
-static int receive(int fd, struct moed_answer *answer, struct moed_error *err)
+static int receive(const struct moed_stream *stream, struct moed_answer *answer,
+                   struct moed_error *err)
 {
     char *buffer = malloc(READ_SIZE);
     int rc = buffer != NULL ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer");
 
     while (rc == 0 && !moed_answer_complete(answer)) {
-        ssize_t n = recv(fd, buffer, READ_SIZE, 0);
+        ssize_t n = moed_stream_receive(stream, buffer, READ_SIZE);
 
         if (n < 0)
             rc = moed_fail(err, MOED_E_IO, "waiting for an answer: %s",
-                           errno == EAGAIN ? "timed out" : strerror(errno));
+                           errno == EAGAIN ? "timed out" : moed_stream_fault(stream));
         else
             rc = moed_answer_take(answer, buffer, (size_t)n, err);
     }
@@ -65,9 +65,9 @@ static int exchange(struct moed_asker *asker, const char *request, size_t size, 
     int rc = answer != NULL ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer");
 
     if (rc == 0)
-        rc = send_all(asker->fd, request, size, err);
+        rc = send_all(&asker->stream, request, size, err);
     if (rc == 0)
-        rc = receive(asker->fd, answer, err);
+        rc = receive(&asker->stream, answer, err);
     if (rc == 0)
         *status = moed_answer_status(answer);
     if (rc != 0 || !moed_answer_keeps_alive(answer))
@@ -83,8 +83,9 @@ int moed_asker_ask(struct moed_asker *asker, const char *request, size_t size,
     int rc = 0;
 
     *out = (struct moed_asked){0};
-    if (asker->fd < 0)
-        rc = moed_client_connect(asker->url, asker->timeout_ms, &asker->fd, &asker->address, err);
+    if (asker->stream.fd < 0)
+        rc = moed_client_connect(asker->url, asker->trust, asker->timeout_ms, &asker->stream,
+                                 &asker->address, err);
     if (rc != 0)
         return rc;
     body = open_memstream(&out->body, &out->size);

@@ -1,6 +1,6 @@
 /* connect.c: sockets to a server: blocking ones with a bound on every step, and non-blocking ones
  * for callers with a loop. */
-#include <moed/client.h>
+#include "stream.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -75,32 +75,49 @@ static int connect_tcp(const struct moed_url *url, uint32_t timeout_ms,
     return fd;
 }
 
-int moed_client_connect(const struct moed_url *url, uint32_t timeout_ms, int *fd,
-                        struct moed_address *address, struct moed_error *err)
+static int cannot(const struct moed_url *url, const char *what, const char *why,
+                  struct moed_error *err)
+{
+    const char *scheme = url->is_unix ? "unix:" : url->is_tls ? "https://" : "http://";
+
+    return moed_fail(err, MOED_E_IO, "%s%s%s%s: %s: %s", scheme, url->host, url->is_unix ? "" : ":",
+                     url->is_unix ? "" : url->port, what, why);
+}
+
+int moed_client_connect(const struct moed_url *url, const struct moed_trust *trust,
+                        uint32_t timeout_ms, struct moed_stream *out, struct moed_address *address,
+                        struct moed_error *err)
 {
     struct moed_address found = {0};
-
-    *fd =
+    int fd =
         url->is_unix ? connect_unix(url, timeout_ms, &found) : connect_tcp(url, timeout_ms, &found);
-    if (*fd < 0)
-        return moed_fail(err, MOED_E_IO, "%s%s%s%s: cannot connect: %s",
-                         url->is_unix ? "unix:" : "http://", url->host, url->is_unix ? "" : ":",
-                         url->is_unix ? "" : url->port, strerror(errno));
+
+    *out = (struct moed_stream){.fd = -1};
+    if (fd < 0)
+        return cannot(url, "cannot connect", strerror(errno), err);
+    if (stream_open(out, fd, url, trust) != 0)
+        return cannot(url, "cannot begin TLS", strerror(errno), err);
+    if (moed_stream_shake(out) != 0) {
+        cannot(url, "no TLS session", errno == EAGAIN ? "timed out" : moed_stream_fault(out), err);
+        moed_stream_close(out);
+        return MOED_E_IO;
+    }
     if (address != NULL)
         *address = found;
     return 0;
 }
 
-int moed_client_begin(const struct moed_address *address)
+int moed_client_begin(const struct moed_url *url, const struct moed_trust *trust,
+                      const struct moed_address *address, struct moed_stream *out)
 {
-    int fd = open_socket(address, SOCK_NONBLOCK);
-    int failed;
+    int failed, fd = open_socket(address, SOCK_NONBLOCK);
 
+    *out = (struct moed_stream){.fd = -1};
     if (fd < 0)
         return -errno;
     if (connect(fd, (const struct sockaddr *)&address->to, address->size) == 0 ||
         errno == EINPROGRESS)
-        return fd;
+        return stream_open(out, fd, url, trust) == 0 ? 0 : -errno;
     failed = errno;
     close(fd);
     return -failed;

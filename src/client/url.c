@@ -27,13 +27,14 @@ static bool parse_authority(const char *at, size_t size, struct moed_url *url)
 
 static int wrong(const char *text, struct moed_error *err)
 {
-    return moed_fail(err, MOED_E_USAGE, "expected http://HOST:PORT or unix:PATH, found \"%s\"",
+    return moed_fail(err, MOED_E_USAGE,
+                     "expected http://HOST:PORT, https://HOST:PORT or unix:PATH, found \"%s\"",
                      text);
 }
 
 int moed_url_parse(const char *text, struct moed_url *out, struct moed_error *err)
 {
-    static const char scheme[] = "http://", local[] = "unix:";
+    static const char plain[] = "http://", tls[] = "https://", local[] = "unix:";
     const char *at = text;
     size_t size;
 
@@ -44,8 +45,13 @@ int moed_url_parse(const char *text, struct moed_url *out, struct moed_error *er
         snprintf(out->host, sizeof out->host, "%s", at);
         return *at != '\0' && strlen(at) < sizeof out->host ? 0 : wrong(text, err);
     }
-    if (strncmp(at, scheme, sizeof scheme - 1) == 0)
-        at += sizeof scheme - 1;
+    if (strncmp(at, plain, sizeof plain - 1) == 0) {
+        at += sizeof plain - 1;
+    } else if (strncmp(at, tls, sizeof tls - 1) == 0) {
+        out->is_tls = true;
+        memcpy(out->port, "443", sizeof "443");
+        at += sizeof tls - 1;
+    }
     size = strcspn(at, "/");
     if (strstr(at, "://") != NULL || !parse_authority(at, size, out) ||
         strlen(at + size) >= sizeof out->path)

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 enum { READ_SIZE = 256 << 10 };
 
@@ -26,7 +25,7 @@ static void compare(void *context, const char *data, size_t size)
 
 int connection_init(struct connection *connection, int epoll, struct moed_error *err)
 {
-    *connection = (struct connection){.fd = -1, .epoll = epoll};
+    *connection = (struct connection){.stream = {.fd = -1}, .epoll = epoll};
     connection->answer = moed_answer_create(compare, connection);
     if (connection->answer == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a client");
@@ -41,32 +40,37 @@ void connection_fini(struct connection *connection)
 
 void connection_close(struct connection *connection)
 {
-    if (connection->fd >= 0)
-        close(connection->fd); /* epoll forgets it with that */
-    connection->fd = -1;
+    moed_stream_close(&connection->stream); /* epoll forgets it with that */
     connection->state = CONNECTION_CLOSED;
 }
 
-enum connection_outcome connection_open(struct connection *connection,
-                                        const struct moed_address *address)
+static enum connection_outcome give_up(struct connection *c, enum connection_outcome outcome,
+                                       const char *what)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection};
-
-    connection->fd = moed_client_begin(address);
-    if (connection->fd < 0 ||
-        epoll_ctl(connection->epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0) {
-        connection_close(connection);
-        return CONNECTION_ENDED;
-    }
-    connection->state = CONNECTION_CONNECTING;
-    return CONNECTION_WAITS;
+    moed_fail(&c->fault, MOED_E_IO, "%s: %s", what, moed_stream_fault(&c->stream));
+    connection_close(c);
+    return outcome;
 }
 
 static enum connection_outcome lost(struct connection *c, const char *what)
 {
-    moed_fail(&c->fault, MOED_E_IO, "%s: %s", what, strerror(errno));
-    connection_close(c);
-    return CONNECTION_LOST;
+    return give_up(c, CONNECTION_LOST, what);
+}
+
+static enum connection_outcome unreached(struct connection *c)
+{
+    return give_up(c, CONNECTION_UNREACHED, "connecting");
+}
+
+enum connection_outcome connection_open(struct connection *connection, const struct plan *plan)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection};
+
+    if (moed_client_begin(&plan->url, plan->trust, &plan->address, &connection->stream) != 0 ||
+        epoll_ctl(connection->epoll, EPOLL_CTL_ADD, connection->stream.fd, &event) != 0)
+        return unreached(connection);
+    connection->state = CONNECTION_CONNECTING;
+    return CONNECTION_WAITS;
 }
 
 /* Sends as much as the socket takes. A server may answer, and close, before it has read all: then
@@ -74,7 +78,7 @@ static enum connection_outcome lost(struct connection *c, const char *what)
 static enum connection_outcome push(struct connection *c)
 {
     while (c->sent < c->limit) {
-        ssize_t n = send(c->fd, c->request->bytes + c->sent, c->limit - c->sent, MSG_NOSIGNAL);
+        ssize_t n = moed_stream_send(&c->stream, c->request->bytes + c->sent, c->limit - c->sent);
 
         if (n < 0 && (errno == EAGAIN || errno == EPIPE || errno == ECONNRESET))
             return CONNECTION_WAITS;
@@ -108,7 +112,7 @@ static enum connection_outcome pull(struct connection *c)
     ssize_t n;
 
     do {
-        n = recv(c->fd, buffer, sizeof buffer, 0);
+        n = moed_stream_receive(&c->stream, buffer, sizeof buffer);
         if (n < 0 && errno == EAGAIN)
             return CONNECTION_WAITS;
         if (n < 0)
@@ -119,7 +123,8 @@ static enum connection_outcome pull(struct connection *c)
         }
         if (moed_answer_complete(c->answer))
             return finish(c);
-    } while (n == sizeof buffer); /* a shorter one has left the socket empty */
+        /* Fewer bytes than there was room for have left the socket empty; TLS gives a record. */
+    } while (n == sizeof buffer || c->stream.secure != NULL);
     return CONNECTION_WAITS;
 }
 
@@ -154,24 +159,25 @@ static enum connection_outcome connected(struct connection *c, uint32_t events)
     int failed = 0;
     socklen_t size = sizeof failed;
 
-    if ((events & (EPOLLERR | EPOLLHUP)) != 0 ||
-        getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 || failed != 0) {
-        connection_close(c);
-        return CONNECTION_ENDED;
+    if (getsockopt(c->stream.fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 || failed != 0) {
+        errno = failed;
+        return unreached(c);
     }
     if ((events & EPOLLOUT) == 0)
         return CONNECTION_WAITS;
+    if (moed_stream_shake(&c->stream) != 0)
+        return errno == EAGAIN ? CONNECTION_WAITS : unreached(c);
     c->state = CONNECTION_IDLE;
     return CONNECTION_CAN_SEND;
 }
 
-/* Between two requests nothing comes but the end. */
+/* Between two requests nothing comes but the end, and what TLS keeps to itself. */
 static enum connection_outcome check_idle(struct connection *c, uint32_t events)
 {
     char byte;
-    ssize_t n = (events & EPOLLIN) != 0 ? recv(c->fd, &byte, 1, 0) : -1;
 
-    if ((events & (EPOLLERR | EPOLLHUP)) == 0 && n < 0)
+    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) == 0 ||
+        (moed_stream_receive(&c->stream, &byte, 1) < 0 && errno == EAGAIN))
         return CONNECTION_WAITS;
     connection_close(c);
     return CONNECTION_ENDED;

@@ -17,14 +17,16 @@ enum connection_outcome {
     CONNECTION_ANSWERED,  /* see answer, differs; the state is IDLE or CLOSED */
     CONNECTION_ABANDONED, /* it hung up in mid-request, as it was told to; CLOSED */
     CONNECTION_LOST,      /* the request has got no answer; CLOSED */
-    CONNECTION_ENDED      /* closed by the server between two requests, or never connected */
+    CONNECTION_ENDED,     /* closed by the server between two requests */
+    CONNECTION_UNREACHED  /* it could not connect, see fault; CLOSED */
 };
 
 struct connection {
     struct connection *next; /* among those that may be idle */
     bool listed;             /* among them */
     enum connection_state state;
-    int fd, epoll;
+    struct moed_stream stream;
+    int epoll;
     struct moed_answer *answer;
     const struct planned *request;
     size_t sent, limit; /* bytes of the request; to be sent before hanging up, or all */
@@ -38,9 +40,8 @@ struct connection {
 /* Makes a closed one; `epoll` watches its sockets. */
 int connection_init(struct connection *connection, int epoll, struct moed_error *err);
 void connection_fini(struct connection *connection);
-/* Begins to connect. ENDED if that failed at once. */
-enum connection_outcome connection_open(struct connection *connection,
-                                        const struct moed_address *address);
+/* Begins to connect to where a plan's server has answered. */
+enum connection_outcome connection_open(struct connection *connection, const struct plan *plan);
 /* Sends a request on an idle one. */
 enum connection_outcome connection_send(struct connection *connection,
                                         const struct planned *request);

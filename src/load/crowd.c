@@ -2,8 +2,8 @@
 #include "crowd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 int crowd_init(struct crowd *crowd, const struct plan *plan, struct moed_error *err)
 {
@@ -17,18 +17,17 @@ int crowd_init(struct crowd *crowd, const struct plan *plan, struct moed_error *
     if (crowd->members == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for idle and slow connections");
     while (rc == 0 && crowd->n < options->slow + options->idle) {
-        rc = moed_client_connect(&plan->url, options->timeout_ms, &crowd->members[crowd->n].fd,
-                                 NULL, err);
-        crowd->n += rc == 0;
+        rc = moed_client_connect(&plan->url, plan->trust, options->timeout_ms,
+                                 &crowd->members[crowd->n].stream, NULL, err);
+        if (rc == 0)
+            fcntl(crowd->members[crowd->n++].stream.fd, F_SETFL, O_NONBLOCK);
     }
     return rc;
 }
 
 static void hang_up(struct crowd_member *member)
 {
-    if (member->fd >= 0)
-        close(member->fd);
-    member->fd = -1;
+    moed_stream_close(&member->stream);
     member->sent = 0;
 }
 
@@ -44,7 +43,7 @@ void crowd_fini(struct crowd *crowd)
 static bool has_ended(const struct crowd_member *member)
 {
     char answer[4096];
-    ssize_t n = recv(member->fd, answer, sizeof answer, MSG_DONTWAIT);
+    ssize_t n = moed_stream_receive(&member->stream, answer, sizeof answer);
 
     return n == 0 || (n < 0 && errno != EAGAIN);
 }
@@ -53,12 +52,13 @@ static void take_turn(const struct crowd *crowd, struct crowd_member *member, bo
 {
     const struct planned *request = &crowd->plan->requests[0];
 
-    if (member->fd < 0) {
-        member->fd = moed_client_begin(&crowd->plan->address);
+    if (member->stream.fd < 0) {
+        moed_client_begin(&crowd->plan->url, crowd->plan->trust, &crowd->plan->address,
+                          &member->stream); /* if it fails, the next turn tries again */
     } else if (has_ended(member)) {
         hang_up(member);
-    } else if (slow && send(member->fd, request->bytes + member->sent % request->size, 1,
-                            MSG_DONTWAIT | MSG_NOSIGNAL) == 1) {
+    } else if (slow && moed_stream_send(&member->stream,
+                                        request->bytes + member->sent % request->size, 1) == 1) {
         member->sent++;
     }
 }

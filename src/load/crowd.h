@@ -6,7 +6,7 @@
 #include "plan.h"
 
 struct crowd_member {
-    int fd; /* -1: closed */
+    struct moed_stream stream;
     size_t sent;
 };
 

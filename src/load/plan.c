@@ -112,7 +112,7 @@ static int learn_all(struct plan *plan, struct moed_error *err)
     struct moed_asker asker;
     int rc = 0;
 
-    moed_asker_init(&asker, &plan->url, plan->options->timeout_ms);
+    moed_asker_init(&asker, &plan->url, plan->trust, plan->options->timeout_ms);
     for (uint32_t i = 0; rc == 0 && i < plan->n; i++)
         rc = learn(&asker, &plan->requests[i], plan->options->get == NULL, err);
     plan->address = asker.address;
@@ -128,6 +128,8 @@ int plan_init(struct plan *plan, const struct moed_load_options *options, struct
     if (prefix > 0 && plan->url.path[prefix - 1] == '/')
         plan->url.path[prefix - 1] = '\0';
     plan->options = options;
+    if (rc == 0 && plan->url.is_tls)
+        rc = moed_trust_create(&options->trust, &plan->trust, err);
     if (rc == 0 && options->get == NULL)
         rc = plan_find_layers(plan, err);
     if (rc == 0)
@@ -144,6 +146,7 @@ void plan_fini(struct plan *plan)
     free(plan->requests);
     free(plan->layers);
     free(plan->hidden);
+    moed_trust_destroy(plan->trust);
     *plan = (struct plan){0};
 }
 

@@ -18,6 +18,7 @@ struct planned {
 struct plan {
     const struct moed_load_options *options;
     struct moed_url url;
+    struct moed_trust *trust; /* NULL unless https */
     struct moed_address address;
     char model[256];           /* its name */
     uint32_t *layers, *hidden; /* [n_layers]: block numbers, widths */

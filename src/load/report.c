@@ -80,8 +80,10 @@ static void print_text(const struct moed_load_options *options,
     print_statuses(result, out, "%u: %" PRIu64);
     fprintf(out,
             "\nno answer  broken: %" PRIu64 ", timed out: %" PRIu64 ", never sent: %" PRIu64
-            ", abandoned: %" PRIu64 ", connected again: %" PRIu64 "\n",
-            result->broken, result->timed_out, result->late, result->abandoned, result->connects);
+            ", abandoned: %" PRIu64 ", connected again: %" PRIu64 ", could not connect: %" PRIu64
+            "\n",
+            result->broken, result->timed_out, result->late, result->abandoned, result->connects,
+            result->unreached);
     print_latencies(result, out);
     fprintf(out, "%" PRIu64 " answers compared with the first ones, %" PRIu64 " differ\n",
             result->compared, result->differ);
@@ -101,10 +103,10 @@ static void print_json(const struct moed_load_options *options,
     print_statuses(result, out, "\"%u\":%" PRIu64);
     fprintf(out,
             "},\"broken\":%" PRIu64 ",\"timed_out\":%" PRIu64 ",\"late\":%" PRIu64
-            ",\"abandoned\":%" PRIu64 ",\"connects\":%" PRIu64 ",\"compared\":%" PRIu64
-            ",\"differ\":%" PRIu64,
+            ",\"abandoned\":%" PRIu64 ",\"connects\":%" PRIu64 ",\"unreached\":%" PRIu64
+            ",\"compared\":%" PRIu64 ",\"differ\":%" PRIu64,
             result->broken, result->timed_out, result->late, result->abandoned, result->connects,
-            result->compared, result->differ);
+            result->unreached, result->compared, result->differ);
     list_latencies(result, all);
     for (size_t i = 0; i < LATENCIES; i++) {
         fprintf(out, ",\"%s_ms\":{", all[i].name);
@@ -140,6 +142,10 @@ int moed_load_judge(const struct moed_load_result *result, struct moed_error *er
     if (result->timed_out > 0)
         return moed_fail(err, MOED_E_INTERNAL, "%" PRIu64 " requests were not answered in time",
                          result->timed_out);
+    if (result->unreached > 0)
+        return moed_fail(err, MOED_E_INTERNAL,
+                         "%" PRIu64 " attempts to connect failed; the first: %.600s",
+                         result->unreached, result->first_unreached.message);
     for (unsigned i = 0; i < MOED_LOAD_STATUSES; i++)
         if (result->status[i] > 0 && !is_expected(i))
             return moed_fail(err, MOED_E_INTERNAL,

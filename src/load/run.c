@@ -49,12 +49,24 @@ static void count_loss(struct run *run, const struct connection *client)
                   planned_describe(client->request, what), client->fault.message);
 }
 
+static void count_unreached(struct run *run, const struct connection *client)
+{
+    if (run->result->unreached++ == 0)
+        run->result->first_unreached = client->fault;
+}
+
+static void open_client(struct run *run, struct connection *client)
+{
+    if (connection_open(client, &run->plan) == CONNECTION_UNREACHED)
+        count_unreached(run, client);
+}
+
 static void reopen(struct run *run, struct connection *client)
 {
     if (moed_now_ns() >= run->end_ns)
         return;
     run->result->connects++;
-    connection_open(client, &run->plan.address);
+    open_client(run, client);
 }
 
 static void list_idle(struct run *run, struct connection *client)
@@ -82,6 +94,9 @@ static void settle(struct run *run, struct connection *client, enum connection_o
     case CONNECTION_LOST:
         run->n_busy--;
         count_loss(run, client);
+        return;
+    case CONNECTION_UNREACHED:
+        count_unreached(run, client);
         return;
     case CONNECTION_CAN_SEND:
         break;
@@ -211,7 +226,7 @@ static int open_clients(struct run *run, struct moed_error *err)
     for (uint32_t i = 0; rc == 0 && i < run->options->clients; i++) {
         rc = connection_init(&run->clients[i], run->epoll, err);
         if (rc == 0)
-            connection_open(&run->clients[i], &run->plan.address);
+            open_client(run, &run->clients[i]);
     }
     return rc;
 }

@@ -86,7 +86,7 @@ static int ask_server(struct plan *plan, struct moed_error *err)
 
     if (request == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a request");
-    moed_asker_init(&asker, &plan->url, plan->options->timeout_ms);
+    moed_asker_init(&asker, &plan->url, plan->trust, plan->options->timeout_ms);
     rc = moed_asker_ask(&asker, request, size, &answer, err);
     moed_asker_fini(&asker);
     free(request);

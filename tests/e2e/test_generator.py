@@ -3,6 +3,7 @@ import contextlib
 import json
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -126,6 +127,32 @@ class AgainstMoed(unittest.TestCase):
                                         "--seconds", 0.5)
         self.assertEqual((status, found["compared"]), (0, 0), words)
         self.assertGreater(found["status"]["200"], 0)
+
+    def test_a_unix_socket(self):
+        case = harness.case("f32-two-layers")
+        with tempfile.TemporaryDirectory() as folder, \
+                harness.Server(case.model, "--listen", f"unix:{folder}/s",
+                               listen=("--listen", "127.0.0.1:0")) as server:
+            status, found, words = load(f"unix:{folder}/s", "--seconds", 0.5, "--clients", 4,
+                                        "--rows", "1,40", "--abandon", 10, "--idle", 2)
+            asked = server.metric("moed_rows_total")
+        self.assertEqual((status, found["differ"], found["unreached"]), (0, 0, 0), words)
+        self.assertGreater(asked, found["rows_per_s"] * 0.5 / 2)
+        self.assertEqual(load(f"unix:{folder}/s")[0], 1)
+
+    def test_a_server_that_goes_away(self):
+        """Orderly, so that no answer is broken; but then nobody can connect."""
+        case = harness.case("f32-two-layers")
+        with harness.Server(case.model) as server:
+            stopper = threading.Timer(0.7, server.signal)
+            stopper.start()
+            status, found, words = load(f"http://127.0.0.1:{server.port}", "--rate", 20,
+                                        "--seconds", 2)
+            stopper.join()
+        self.assertEqual(status, 1)
+        self.assertGreater(found["status"]["200"], 0)
+        self.assertGreater(found["unreached"], 0)
+        self.assertIn("attempts to connect failed; the first: connecting: Connection refused", words)
 
     def test_layers_that_are_not_served(self):
         case = harness.case("f32-two-layers")

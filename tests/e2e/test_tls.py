@@ -1,6 +1,7 @@
 """TLS: the same answers as without, and nobody else's clients where certificates are asked for."""
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -74,6 +75,69 @@ class Tls(unittest.TestCase):
 
     def serve(self, *flags, context=None):
         return TlsServer(self.case.model, context or self.client(), *self.flags, *flags)
+
+
+class OwnClients(Tls):
+    """What moed itself asks with: load, health, shards."""
+
+    def moed(self, command, url, *words):
+        done = subprocess.run([harness.BIN, command, url, *words], capture_output=True, text=True,
+                              timeout=harness.PATIENCE)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_whom_they_believe(self):
+        ca, foreign = ("--ca", self.ours.cert), ("--ca", self.foreign.cert)
+        with self.serve() as server:
+            at = f"127.0.0.1:{server.port}"
+            for command, extra in (("load", ("--seconds", "0.3")), ("health", ()), ("shards", ())):
+                with self.subTest(command=command):
+                    for trust in (ca, ("--insecure",)):
+                        status, words = self.moed(command, f"https://{at}", *extra, *trust)
+                        self.assertEqual(status, 0, words)
+                    for trust in (foreign, ()):
+                        status, words = self.moed(command, f"https://{at}", *extra, *trust)
+                        self.assertEqual(status, 1, words)
+                        self.assertIn("NOT trusted", words)
+                    self.assertEqual(self.moed(command, f"http://{at}", *extra)[0], 1)
+            # The certificate is for localhost and 127.0.0.1.
+            self.assertEqual(self.moed("health", f"https://localhost:{server.port}", *ca)[0], 0)
+            status, words = self.moed("health", f"https://127.0.0.2:{server.port}", *ca)
+            self.assertEqual(status, 1, words)
+
+    def test_health_speaks_as_the_port_does(self):
+        with self.serve() as server:
+            self.assertEqual(self.moed("health", f"127.0.0.1:{server.port}")[0], 0)
+            self.assertEqual(self.moed("health", f"127.0.0.1:{server.port}", "--ca", self.ours.cert)[0], 0)
+            self.assertEqual(self.moed("health", f"127.0.0.1:{server.port}", "--ca", self.foreign.cert)[0], 1)
+
+    def test_load_compares_and_keeps_up_a_crowd(self):
+        with self.serve() as server:
+            status, words = self.moed(
+                "load", f"https://127.0.0.1:{server.port}", "--ca", self.ours.cert, "--seconds", "1",
+                "--clients", "8", "--rows", "1,300", "--abandon", "20", "--idle", "4", "--slow", "4", "--json")
+            found = json.loads(words)
+            self.assertEqual(status, 0, words)
+            self.assertGreater(found["compared"], 0)
+            self.assertGreater(found["abandoned"], 0)
+            self.assertEqual((found["differ"], found["broken"], found["unreached"]), (0, 0, 0))
+            self.assertTrue(harness.eventually(lambda: server.metric("moed_connections") == 1))
+
+    def test_certificates_of_clients(self):
+        own = self.ours.sign("own-client", purpose="clientAuth")
+        with self.serve("--tls-client-ca", self.ours.cert, context=self.client(cert=own)) as server:
+            url = f"https://127.0.0.1:{server.port}"
+            shown = ("--ca", self.ours.cert, "--cert", own[0], "--key", own[1])
+            for command, extra in (("load", ("--seconds", "0.3")), ("health", ())):
+                self.assertEqual(self.moed(command, url, *extra, *shown)[0], 0)
+                self.assertEqual(self.moed(command, url, *extra, *shown[:2])[0], 1)
+
+    def test_files_that_are_wrong(self):
+        for words, message in ((("--ca", self.key), "--ca"), (("--ca", "/nowhere"), "--ca /nowhere"),
+                               (("--insecure", "--cert", self.cert), "expected --cert and --key"),
+                               (("--insecure", "--cert", self.cert, "--key", "/nowhere"), "/nowhere")):
+            status, text = self.moed("health", "https://127.0.0.1:1", *words)
+            self.assertIn(status, (1, 2))
+            self.assertIn(message, text)
 
 
 class Answers(Tls):

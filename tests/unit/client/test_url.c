@@ -29,6 +29,20 @@ static void test_forms(void **state)
     check("http://[fe80::1]/x", "fe80::1", "80", "/x");
 }
 
+static void test_tls(void **state)
+{
+    struct moed_url url;
+    struct moed_error err;
+
+    (void)state;
+    check("https://moed.example", "moed.example", "443", "");
+    check("https://[::1]:8443/x", "::1", "8443", "/x");
+    assert_int_equal(moed_url_parse("https://h", &url, &err), 0);
+    assert_true(url.is_tls);
+    assert_int_equal(moed_url_parse("http://h", &url, &err), 0);
+    assert_false(url.is_tls);
+}
+
 static void test_unix(void **state)
 {
     struct moed_url url;
@@ -45,8 +59,8 @@ static void test_unix(void **state)
 static void test_wrong(void **state)
 {
     static const char *const wrong[] = {
-        "",       "http://",  ":80",         "https://h", "ftp://h/x", "h:",
-        "h:port", "h:123456", "http://h:1x", "unix:",     "http://:1"};
+        "",       "http://",  ":80",         "https://", "ftp://h/x", "h:",
+        "h:port", "h:123456", "http://h:1x", "unix:",    "http://:1"};
     char long_path[400] = "http://h/";
     struct moed_url url;
     struct moed_error err;
@@ -54,7 +68,8 @@ static void test_wrong(void **state)
     (void)state;
     for (size_t i = 0; i < MOED_ARRAY_LEN(wrong); i++) {
         assert_int_equal(moed_url_parse(wrong[i], &url, &err), MOED_E_USAGE);
-        assert_non_null(strstr(err.message, "expected http://HOST:PORT or unix:PATH"));
+        assert_non_null(
+            strstr(err.message, "expected http://HOST:PORT, https://HOST:PORT or unix:PATH"));
     }
     memset(long_path + 9, 'x', sizeof long_path - 10);
     assert_int_equal(moed_url_parse(long_path, &url, &err), MOED_E_USAGE);
@@ -66,6 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_tls),
         cmocka_unit_test(test_unix),
         cmocka_unit_test(test_wrong),
     };

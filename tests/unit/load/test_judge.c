@@ -60,6 +60,15 @@ static void test_broken(void **state)
     check_bad(result, "0 answers differ and 1 are broken");
 }
 
+static void test_unreached(void **state)
+{
+    struct moed_load_result *result = *state;
+
+    result->unreached = 3;
+    moed_fail(&result->first_unreached, MOED_E_IO, "connecting: Connection refused");
+    check_bad(result, "3 attempts to connect failed; the first: connecting: Connection refused");
+}
+
 static void test_timed_out(void **state)
 {
     struct moed_load_result *result = *state;
@@ -91,6 +100,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_good, setup, teardown),
         cmocka_unit_test_setup_teardown(test_different, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unreached, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timed_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unexpected_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
