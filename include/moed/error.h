@@ -34,6 +34,7 @@ extern "C" {
     X(BAD_FILE, "bad_file", "Malformed model file", 500)                       \
     X(UNSUPPORTED, "unsupported", "Not supported", 500)                        \
     X(USAGE, "usage", "Wrong usage", 500)                                      \
+    X(LEFT_OUT, "not_implemented", "Not implemented", 501)                     \
     X(LOADING, "loading", "The model is loading", 503)                         \
     X(DEVICE, "device_failed", "A device failed", 503)                         \
     X(DRAINING, "draining", "The server is draining", 503)                     \

@@ -123,6 +123,40 @@ static bool path_fits(const struct route *route, const char *path, struct route_
     return *path == '\0';
 }
 
+/* Parts of KServe v2 and of Triton's extensions that this server does without. Its clients know 501
+ * from a server that they have not reached. */
+static const struct left_out {
+    const char *path; /* and all that begins with it and a slash */
+    const char *what;
+} left_out[] = {
+    {"/v2/systemsharedmemory", "shared memory"},
+    {"/v2/cudasharedmemory", "shared memory"},
+    {"/v2/trace", "tracing"},
+    {"/v2/logging", "log settings"},
+    {"/v2/repository/models", "loading and unloading of models"},
+};
+
+static bool ends_in_trace(const char *path)
+{
+    static const char models[] = "/v2/models/", end[] = "/trace/setting";
+    const size_t size = strlen(path);
+
+    return size > sizeof models + sizeof end && strncmp(path, models, sizeof models - 1) == 0 &&
+           strcmp(path + size - (sizeof end - 1), end) == 0;
+}
+
+/* NULL where `path` is none of these. */
+static const char *find_left_out(const char *path)
+{
+    for (size_t i = 0; i < MOED_ARRAY_LEN(left_out); i++) {
+        const size_t size = strlen(left_out[i].path);
+
+        if (strncmp(path, left_out[i].path, size) == 0 && (path[size] == '/' || path[size] == '\0'))
+            return left_out[i].what;
+    }
+    return ends_in_trace(path) ? "tracing" : NULL;
+}
+
 static void allow(struct route_match *match, const char *method)
 {
     size_t used = strlen(match->allow);
@@ -149,6 +183,11 @@ int route_find(const char *method, const char *path, struct route_match *out,
     if (out->allow[0] != '\0')
         return moed_fail(err, MOED_E_METHOD, "%.200s: found %s, expected %s", path, method,
                          out->allow);
+    if (find_left_out(path) != NULL)
+        return moed_fail(err, MOED_E_LEFT_OUT,
+                         "%.200s: this server is without %s; GET /v2 lists the "
+                         "extensions that it has",
+                         path, find_left_out(path));
     return moed_fail(err, MOED_E_NOT_FOUND, "no such path: %.200s; GET /openapi.json lists them",
                      path);
 }

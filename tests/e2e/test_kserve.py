@@ -214,6 +214,22 @@ class Kserve(unittest.TestCase):
         self.check(self.server.get(self.path), 405, "POST")
         self.check(self.server.post("/v2/models/stats", {}), 405, "GET, HEAD")
 
+    def test_what_is_left_out(self):
+        for method, path, what in (
+                ("GET", "/v2/systemsharedmemory/status", "shared memory"),
+                ("POST", "/v2/systemsharedmemory/region/a/register", "shared memory"),
+                ("POST", "/v2/cudasharedmemory/region/a/unregister", "shared memory"),
+                ("GET", "/v2/trace/setting", "tracing"), ("POST", "/v2/trace/setting", "tracing"),
+                ("GET", f"/v2/models/{self.alias}/trace/setting", "tracing"),
+                ("POST", "/v2/logging", "log settings"),
+                ("POST", f"/v2/repository/models/{self.alias}/load", "loading"),
+                ("POST", f"/v2/repository/models/{self.alias}/unload", "loading")):
+            answer = self.server.request(method, path, b"{}" if method == "POST" else None)
+            self.check(answer, 501, what, path)
+            self.assertEqual(answer.json()["code"], "not_implemented")
+        for path in ("/v2/traces", "/v2/repository", "/v2/models/trace/setting", "/v2/systemsharedmemoryx"):
+            self.check(self.server.get(path), 404)
+
     def test_header(self):
         body, _ = kserve.request([self.hidden(False)])
         for value, word in (("", "found"), ("-1", "-1"), ("12x", "12x"), ("1e3", "1e3"),
