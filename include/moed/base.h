@@ -50,6 +50,9 @@ const uint8_t *moed_cursor_take(struct moed_cursor *c, uint64_t size);
 bool moed_read_u32(const char **at, uint32_t *out);
 bool moed_read_u64(const char **at, uint64_t *out);
 
+/* Whether all of a text is well-formed UTF-8 (RFC 3629). */
+bool moed_is_utf8(const char *text);
+
 /* ---- memory ---- */
 /* calloc with the product checked; NULL for a product that wraps. Free with free(). */
 void *moed_calloc(uint64_t count, uint64_t size);

@@ -1,6 +1,8 @@
 /* utf8: the one place that knows which byte sequences are UTF-8. */
 #include "utf8.h"
 
+#include <moed/base.h>
+
 #include <stdint.h>
 
 /* Lowest code point that needs a sequence of this many bytes. */
@@ -38,4 +40,13 @@ size_t moed_utf8_length(const char *s)
     if (point < lowest[length] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF))
         return 0;
     return length;
+}
+
+bool moed_is_utf8(const char *text)
+{
+    size_t length;
+
+    while (*text != '\0' && (length = moed_utf8_length(text)) > 0)
+        text += length;
+    return *text == '\0';
 }

@@ -27,6 +27,8 @@ static int read_id(struct json_scan *s, void *context)
     parts->kserve->id = strndup(text.at, text.size);
     if (parts->kserve->id == NULL)
         return moed_fail(s->err, MOED_E_NO_MEMORY, "no memory for the id");
+    if (!moed_is_utf8(parts->kserve->id)) /* it goes back as it came */
+        return moed_fail(s->err, MOED_E_MALFORMED, "id: found bytes that are no UTF-8");
     return 0;
 }
 

@@ -43,6 +43,9 @@ static const struct bad_body {
     {INPUTS(GOOD) INPUTS(GOOD), 0, MOED_E_MALFORMED, {"'{'", "the end of the JSON"}},
 
     /* the top level */
+    {FIELD("\"id\":\"a\xff\""), 0, MOED_E_MALFORMED, {"id", "no UTF-8"}},
+    {FIELD("\"id\":\"\xed\xa0\x80\""), 0, MOED_E_MALFORMED, {"id", "no UTF-8"}},
+    {FIELD("\"id\":\"\xc3\""), 0, MOED_E_MALFORMED, {"id", "no UTF-8"}},
     {"{}", 0, MOED_E_MALFORMED, {"inputs is missing"}},
     {"{\"inputs\":[]}", 0, MOED_E_MALFORMED, {"hidden_states is missing"}},
     {"{\"inputs\":{}}", 0, MOED_E_MALFORMED, {"inputs is an object", "an array of tensors"}},
