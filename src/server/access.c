@@ -2,7 +2,9 @@
  * traceparent) was checked as it came in, and is escaped again by the log. */
 #include "access.h"
 
+#include "health.h"
 #include "request.h"
+#include "routes.h"
 
 enum { MAX_FIELDS = 14, NS_A_US = 1000 };
 
@@ -45,9 +47,15 @@ static void add_rows(struct line *line, const struct forward *forward)
         add_text(line, "detail", job->error.message);
 }
 
+/* What asks whether we are ready expects to hear that we are not. */
+static bool is_probe(const struct request *request)
+{
+    return request->route != NULL && request->route->handle == health_ready;
+}
+
 void access_log(const struct request *request, const char *route, unsigned status, uint64_t ns)
 {
-    const bool failed = status >= MHD_HTTP_BAD_REQUEST;
+    const bool failed = status >= MHD_HTTP_BAD_REQUEST && !is_probe(request);
     enum moed_log_level level = request->server->options->log_requests;
     struct line line = {.n = 0};
 

@@ -74,6 +74,15 @@ class Requests(unittest.TestCase):
                     r" request .* route=/v1/moe/layers/\{L\}/forward status=(\d+)", server.text())]
                 self.assertEqual(found, expected, server.text())
 
+    def test_probes_are_no_failures(self):
+        with harness.Server(self.case.model, "--drain-delay-ms", "1000") as server:
+            server.signal()
+            self.assertTrue(harness.eventually(lambda: server.get("/readyz").status == 503))
+            self.assertEqual(server.get("/v2/health/ready").status, 503)
+            server.get("/nowhere")
+            server.wait()
+            self.assertEqual(re.findall(r" request .*route=(\S+)", server.text()), ["unmatched"])
+
     def send_hostile(self, server):
         """Each value in each header that a log might show, over bare sockets."""
         for value in HOSTILE:
