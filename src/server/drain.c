@@ -66,11 +66,12 @@ static void on_patience_end(uv_timer_t *timer)
 
 static void stop_accepting(struct server *server)
 {
+    /* What has already connected or arrived is taken in, on every port before any closes. */
+    for (uint32_t i = 0; i < server->n_ports; i++)
+        port_run(&server->ports[i]);
     server->phase = SERVER_CLOSING;
-    for (uint32_t i = 0; i < server->n_ports; i++) {
-        port_run(&server->ports[i]); /* takes in what has already connected or arrived */
+    for (uint32_t i = 0; i < server->n_ports; i++)
         port_quiesce(&server->ports[i]);
-    }
     uv_timer_start(&server->drain.timer, on_patience_end, server->options->drain_timeout_ms, 0);
     drain_check(server);
 }

@@ -50,18 +50,23 @@ void server_check_stop(struct server *server)
         uv_stop(&server->loop);
 }
 
-/* As many descriptors as connections may need, if the hard limit lets us. */
-static void raise_file_limit(uint32_t connections)
+/* As many descriptors as connections may need, if the hard limit lets us; nothing is begun without
+ * those that the server itself needs. */
+static int raise_file_limit(uint32_t connections, struct moed_error *err)
 {
     rlim_t need = (rlim_t)connections + SPARE_FILES;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
-        return;
+        return 0;
     limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
+    if (limit.rlim_cur < SPARE_FILES)
+        return moed_fail(err, MOED_E_IO, "found a limit of %llu open files, expected at least %d",
+                         (unsigned long long)limit.rlim_cur, SPARE_FILES);
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < need)
         moed_log(MOED_LOG_WARN, "only %llu open files are allowed, %u connections need %llu",
                  (unsigned long long)limit.rlim_cur, connections, (unsigned long long)need);
+    return 0;
 }
 
 static int open_port(struct server *server, const char *spec, uint32_t max_connections,
@@ -81,11 +86,7 @@ static int open_port(struct server *server, const char *spec, uint32_t max_conne
     rc = port->tls ? handshakes_start(port, err) : 0;
     if (rc == 0)
         rc = port_start(port, max_connections, err);
-    if (rc == 0)
-        rc = port_watch(port, err);
-    if (rc == 0)
-        moed_log(MOED_LOG_INFO, "listening on %s", port->listener.address);
-    return rc;
+    return rc == 0 ? port_watch(port, err) : rc;
 }
 
 static int open_ports(struct server *server, struct moed_error *err)
@@ -140,7 +141,9 @@ static int set_up(struct server *server, struct moed_error *err)
     if (rc != 0)
         return rc;
     signal(SIGPIPE, SIG_IGN); /* a client that left is found by write's result */
-    raise_file_limit(server->options->max_connections);
+    rc = raise_file_limit(server->options->max_connections, err);
+    if (rc != 0)
+        return rc;
     server->metrics = moed_metrics_create();
     if (server->metrics == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for metrics");
@@ -154,7 +157,11 @@ static int set_up(struct server *server, struct moed_error *err)
     if (rc != 0)
         return moed_fail(err, MOED_E_IO, "starting the event loop: %s", uv_strerror(rc));
     rc = open_ports(server, err);
-    return rc != 0 ? rc : load_start(server, err);
+    if (rc == 0)
+        rc = load_start(server, err);
+    for (uint32_t i = 0; rc == 0 && i < server->n_ports; i++)
+        moed_log(MOED_LOG_INFO, "listening on %s", server->ports[i].listener.address);
+    return rc;
 }
 
 static void close_handle(uv_handle_t *handle, void *context)

@@ -224,6 +224,35 @@ class Drain(unittest.TestCase):
             with self.assertRaises(OSError):
                 server.get("/livez")
 
+    def test_ports_close_together(self):
+        """What has arrived on any of them when the ports close is served, on each."""
+        case = harness.case("f32-two-layers")
+        data = case.bytes(0, "hidden.f32")
+        request = (f"POST /v1/moe/layers/0/forward HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                   f"application/octet-stream\r\nContent-Length: {len(data)}\r\n\r\n").encode() + data
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+            paths = [f"{folder}/{i}" for i in range(4)]
+            server = stack.enter_context(harness.Server(
+                case.model, *(word for path in paths for word in ("--listen", f"unix:{path}"))))
+            expected = server.post_raw("/v1/moe/layers/0/forward", data).body
+            clients = []
+            for path in paths:
+                client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                client.settimeout(harness.PATIENCE)
+                client.connect(path)
+                client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertEqual(harness.read_answer(client).status, 200)
+                clients.append(client)
+            server.signal(signal.SIGSTOP)
+            server.signal()
+            for client in clients:
+                client.sendall(request)
+            server.signal(signal.SIGCONT)
+            for client in clients:
+                answer = harness.read_answer(client)
+                self.assertEqual((answer.status, answer.body), (200, expected))
+            self.assertEqual(server.wait(), 0)
+
     def test_half_sent_body_is_waited_for(self):
         case = harness.case("f32-two-layers")
         data = case.bytes(0, "hidden.f32")
@@ -311,16 +340,39 @@ class FewFiles(unittest.TestCase):
         """Wherever descriptors run out: at the loop, at the socket, at libmicrohttpd."""
         # The leak checker of the sanitized build needs descriptors of its own.
         asan = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "detect_leaks=0"]))
+        taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(64)]
         for limit in range(6, 24):  # libuv itself aborts with less
             with self.subTest(limit=limit):
                 done = subprocess.run(
                     [harness.BIN, "serve", "/nowhere/model.gguf", "--listen", "127.0.0.1:0"],
                     capture_output=True, text=True, check=False, timeout=harness.PATIENCE,
-                    env={**os.environ, "ASAN_OPTIONS": asan},
-                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
+                    env={**os.environ, "ASAN_OPTIONS": asan}, pass_fds=taken,
+                    preexec_fn=lambda: resource.setrlimit(
+                        resource.RLIMIT_NOFILE, (limit + len(taken), limit + len(taken))))
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertIn("moed: ", done.stderr)
                 self.assertNotIn("AddressSanitizer", done.stderr)
+        for file in taken:
+            os.close(file)
+
+    def test_too_low_a_limit_is_said_before_anything_is_bound(self):
+        done = subprocess.run(
+            [harness.BIN, "serve", "/nowhere/model.gguf", "--listen", "127.0.0.1:0"],
+            capture_output=True, text=True, check=False, timeout=harness.PATIENCE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("moed: found a limit of 32 open files, expected at least 64", done.stderr)
+        self.assertNotIn("listening", done.stderr)
+
+    def test_a_port_that_is_taken_is_said_before_another_is_named(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            done = subprocess.run(
+                [harness.BIN, "serve", "/nowhere/model.gguf", "--listen", "127.0.0.1:0", "--listen",
+                 f"127.0.0.1:{taken.getsockname()[1]}"],
+                capture_output=True, text=True, check=False, timeout=harness.PATIENCE)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("cannot listen on", done.stderr)
+        self.assertNotIn("listening", done.stderr)
 
 
 def write_large_model(path):
