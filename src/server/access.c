@@ -6,7 +6,7 @@
 #include "request.h"
 #include "routes.h"
 
-enum { MAX_FIELDS = 14, NS_A_US = 1000 };
+enum { MAX_FIELDS = 14, NS_A_US = 1000, FAILURES_A_SECOND = 100 };
 
 struct line {
     struct moed_log_field fields[MAX_FIELDS];
@@ -53,15 +53,38 @@ static bool is_probe(const struct request *request)
     return request->route != NULL && request->route->handle == health_ready;
 }
 
-void access_log(const struct request *request, const char *route, unsigned status, uint64_t ns)
+void access_turn(struct access *access, uint64_t now_ns)
+{
+    if (now_ns - access->since_ns < UINT64_C(1000000000))
+        return;
+    if (access->rest > 0)
+        moed_log(MOED_LOG_INFO, "%u more requests failed after %u that have a line each",
+                 access->rest, access->told);
+    *access = (struct access){.since_ns = now_ns};
+}
+
+static bool has_line(struct access *access)
+{
+    access_turn(access, moed_now_ns());
+    if (access->told < FAILURES_A_SECOND)
+        access->told++;
+    else
+        access->rest++;
+    return access->rest == 0;
+}
+
+void access_log(struct access *access, const struct request *request, const char *route,
+                unsigned status, uint64_t ns)
 {
     const bool failed = status >= MHD_HTTP_BAD_REQUEST && !is_probe(request);
     enum moed_log_level level = request->server->options->log_requests;
+    const bool raised = failed && level == MOED_LOG_DEBUG;
     struct line line = {.n = 0};
 
-    if (failed && level == MOED_LOG_DEBUG)
+    if (raised)
         level = MOED_LOG_INFO;
-    if (!moed_log_enabled(level))
+    if (!moed_log_enabled(level) ||
+        (raised && !moed_log_enabled(MOED_LOG_DEBUG) && !has_line(access)))
         return;
     add_text(&line, "request_id", request->id);
     if (request->traceparent[0] != '\0')

@@ -2,7 +2,6 @@
  * batch's. */
 #include "observe.h"
 
-#include "access.h"
 #include "health.h"
 #include "request.h"
 #include "routes.h"
@@ -178,7 +177,7 @@ void observe_request(struct observe *observe, const struct request *request)
     moed_histogram_observe(duration_cell(observe, route), (double)ns * 1e-9);
     if (request->route != NULL && request->route->takes_rows)
         moed_metric_add(observe->rejected[-code], 1);
-    access_log(request, route_label(route), status, ns);
+    access_log(&observe->access, request, route_label(route), status, ns);
 }
 
 static void render(struct request *request)

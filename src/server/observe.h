@@ -2,6 +2,8 @@
 #ifndef MOED_SERVER_OBSERVE_H
 #define MOED_SERVER_OBSERVE_H
 
+#include "access.h"
+
 #include <moed/metrics.h>
 
 struct request;
@@ -14,6 +16,7 @@ struct observe {
     struct moed_metric **requests;     /* [routes + 1][methods][outcomes], looked up on first use */
     struct moed_histogram **durations; /* [routes + 1]; the last is for paths that do not exist */
     uint64_t id_seed, ids;
+    struct access access;
 };
 
 int observe_init(struct observe *observe, struct moed_metrics *metrics, struct moed_error *err);

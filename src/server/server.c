@@ -206,6 +206,7 @@ int moed_server_run(const struct moed_server_options *options, struct moed_error
     rc = set_up(server, err);
     if (rc == 0) {
         uv_run(&server->loop, UV_RUN_DEFAULT);
+        access_turn(&server->observe.access, UINT64_MAX); /* whatever is left of the last second */
         rc = server->result;
         if (rc != 0)
             moed_fail(err, rc, "%s", server->error.message);

@@ -83,6 +83,7 @@ static void on_sweep(uv_timer_t *timer)
     struct server *server = timer->data;
     const uint64_t now = moed_now_ns();
 
+    access_turn(&server->observe.access, now);
     for (uint32_t left = (server->n_clients + SHARES - 1) / SHARES; left > 0; left--) {
         struct client *client = server->sweep_next;
 

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import socket
 import tempfile
 import threading
 import unittest
@@ -73,6 +74,29 @@ class Requests(unittest.TestCase):
                 found = [int(status) for status in re.findall(
                     r" request .* route=/v1/moe/layers/\{L\}/forward status=(\d+)", server.text())]
                 self.assertEqual(found, expected, server.text())
+
+    def test_a_flood_of_failures_is_counted(self):
+        """1000 refusals on one connection, faster than 100 a second: none is lost to the count."""
+        refused = b"POST /v1/moe/layers/77/forward HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        for flags, each in (((), False), (("--log-requests", "info"), True),
+                            (("--log-requests", "off"), False)):
+            with harness.Server(self.case.model, *flags) as server:
+                with server.socket() as plain:
+                    plain.sendall(refused * 1000)
+                    plain.shutdown(socket.SHUT_WR)
+                    while plain.recv(65536):
+                        pass
+                server.stop()
+                lines = len(re.findall(r" request .* method=POST", server.text()))
+                rest = sum(map(int, re.findall(r"info (\d+) more requests failed", server.text())))
+            if flags[-1:] == ("off",):
+                self.assertEqual((lines, rest), (0, 0))
+            elif each:
+                self.assertEqual((lines, rest), (1000, 0))
+            else:
+                self.assertEqual(lines + rest, 1000)
+                self.assertGreaterEqual(lines, 100)
+                self.assertGreater(rest, 0)
 
     def test_probes_are_no_failures(self):
         with harness.Server(self.case.model, "--drain-delay-ms", "1000") as server:

@@ -109,7 +109,7 @@ static int set_up(void **state)
     snprintf(s->socket, sizeof s->socket, "unix:%s.sock", s->model);
     if (moed_url_parse(s->socket, &s->url, &err) != 0)
         fail_msg("%s", err.message);
-    moed_asker_init(&s->asker, &s->url, 10000);
+    moed_asker_init(&s->asker, &s->url, NULL, 10000);
     s->process = fork();
     if (s->process == 0)
         serve(s);
