@@ -112,10 +112,10 @@ OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
 }
 #endif
 
-/* Byte `n` (0 to 3) of each lane, as a number. */
-OP vi vi_byte_of(vi a, int n)
+/* What stands from bit `from` on in each lane, under a mask. */
+OP vi vi_bits(vi a, int from, uint32_t mask)
 {
-    return (vi)((ints)a >> (8 * n) & 255);
+    return (vi)((ints)a >> from & mask);
 }
 
 OP vf vf_zero(void)

@@ -93,10 +93,10 @@ OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
     return _mm512_dpbusd_epi32(sum, weights, inputs);
 }
 
-/* Byte `n` (0 to 3) of each lane, as a number. */
-OP vi vi_byte_of(vi a, int n)
+/* What stands from bit `from` on in each lane, under a mask. */
+OP vi vi_bits(vi a, int from, uint32_t mask)
 {
-    return (vi)((ints)a >> (8 * n) & 255);
+    return (vi)((ints)a >> from & mask);
 }
 
 /* One value in every lane. */
@@ -194,39 +194,6 @@ OP vf vf_load_ue4m3(const void *p)
                                _mm512_set1_ps(0x1p119F));
 }
 
-/* peak_of_16() and round_16() of prepare.inc. */
-#define QUANTISE_16
-struct peak {
-    float most, next;
-    int at;
-};
-
-/* Sizes are compared as integers, whose order is theirs, with NaN above infinity. */
-OP struct peak peak_of_16(const float *x)
-{
-    const vi size = _mm512_castps_si512(_mm512_abs_ps(_mm512_loadu_ps(x)));
-    const int most = _mm512_reduce_max_epi32(size);
-    const int at = __builtin_ctz(_mm512_cmpeq_epi32_mask(size, _mm512_set1_epi32(most)));
-    const int next = _mm512_reduce_max_epi32(_mm512_maskz_mov_epi32((__mmask16) ~(1U << at), size));
-    struct peak peak = {.at = at};
-
-    memcpy(&peak.most, &most, sizeof most);
-    memcpy(&peak.next, &next, sizeof next);
-    return peak;
-}
-
-/* Bytes are summed as unsigned ones, 128 too large each. */
-OP int32_t round_16(const float *x, float by, int without, int8_t *q)
-{
-    const __mmask16 kept = (__mmask16) ~(1U << without);
-    const vi rounded =
-        _mm512_maskz_cvtps_epi32(kept, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(by)));
-    const __m128i bytes = _mm512_cvtepi32_epi8(rounded);
-    const __m128i sums =
-        _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8((char)0x80)), _mm_setzero_si128());
-
-    _mm_storeu_si128((__m128i *)(void *)q, bytes);
-    return _mm_cvtsi128_si32(sums) + _mm_extract_epi32(sums, 2) - 16 * 128;
-}
+#include "quantise_avx512.h"
 
 #endif

@@ -14,6 +14,11 @@
 
 enum moed_rows_kind { MOED_ROWS_F32, MOED_ROWS_BF16, MOED_ROWS_Q8, MOED_ROWS_KINDS };
 
+/* An input this many times larger than every other of its 16 is left out. */
+#define MOED_STANDS_OUT 4.0F
+/* Inputs below this are zero: 127 / x would overflow. */
+#define MOED_VANISHES 1e-36F
+
 struct moed_q8 {
     int8_t q[32];        /* 0 for an input that is left out */
     float scale[2];      /* d of each 16: input i is about d · q[i] */

@@ -131,11 +131,19 @@ static uint32_t task_blocks(uint32_t blocks, uint32_t tasks, uint32_t most)
 
 /* ---- gate and up ---- */
 
-/* What a part multiplies by gate and by up. */
+/* What a part multiplies by gate and by up, and where each entry's result lies among the rows that
+ * down will take. */
 struct gate_up {
     const struct part *part;
     const struct inputs *gate, *up;
+    uint8_t *act;
+    struct moed_gather_place places[BLOCK_ROWS];
 };
+
+static uint8_t *act_block(const struct gate_up *g, uint32_t i, uint32_t col)
+{
+    return g->act + g->places[i].first + col / 32 * g->places[i].step;
+}
 
 /* A product, finished but for the activation. Returns how many columns count. */
 static uint32_t input_product(struct pass *p, const struct gate_up *g, const struct block *block,
@@ -161,25 +169,28 @@ static void gate_up_block(struct pass *p, const struct gate_up *g, uint32_t col)
     const struct part *t = g->part;
     const struct bank *b = t->which.bank;
     const struct cpu_scratch *s = &p->ws->scratch[team_rank()];
-    const struct moed_gather_shape shape = cpu_shape(&b->down);
-    uint8_t *act = p->ws->act + t->first * act_stride(p->layer);
+    const enum moed_rows_kind kind = rows_kind(&b->down);
     const struct block up = {&b->up, t->which.expert, col};
     const struct block gate = {&b->gate, t->which.expert, col};
     const struct block after = {&b->up, t->which.expert, col + BLOCK_COLS};
     const struct block *next = after.col < t->end && after.col < b->up.rows ? &after : NULL;
     const bool gated = b->gate.data != NULL;
-    const uint32_t cols = input_product(p, g, &up, gated ? &gate : next, s->up);
+    uint32_t cols;
 
+    for (uint32_t i = 0; i < t->rows; i++) /* lines that others wrote last: fetched meanwhile */
+        __builtin_prefetch(act_block(g, i, col), 1);
+    cols = input_product(p, g, &up, gated ? &gate : next, s->up);
     if (gated)
         input_product(p, g, &gate, next, s->gate);
+    /* Two loops: each is a long chain, and short bodies let a processor overlap more of them. */
     for (uint32_t i = 0; i < t->rows; i++) {
-        const struct moed_gather_place place = moed_gather_place(&shape, t->rows, i);
         float *row = s->up + (size_t)i * BLOCK_COLS;
 
         p->isa->activate(&b->spec->rule, gated ? s->gate + (size_t)i * BLOCK_COLS : NULL, row, row,
                          cols);
-        p->isa->prepare(shape.kind, row, cols, act + place.first + col / 32 * place.step);
     }
+    for (uint32_t i = 0; i < t->rows; i++)
+        p->isa->prepare(kind, s->up + (size_t)i * BLOCK_COLS, cols, act_block(g, i, col));
 }
 
 static void gather_inputs(struct pass *p, const struct part *t, const struct matrix *m,
@@ -197,9 +208,13 @@ static void gate_up_part(struct pass *p, const struct part *t)
     const struct bank *b = t->which.bank;
     struct cpu_scratch *s = &p->ws->scratch[team_rank()];
     const struct moed_gather_shape of_up = cpu_shape(&b->up), of_gate = cpu_shape(&b->gate);
+    const struct moed_gather_shape of_down = cpu_shape(&b->down);
     const bool same = of_up.kind == of_gate.kind && of_up.height == of_gate.height;
     struct inputs up, gate;
-    const struct gate_up g = {t, same ? &up : &gate, &up};
+    struct gate_up g = {.part = t,
+                        .gate = same ? &up : &gate,
+                        .up = &up,
+                        .act = p->ws->act + t->first * act_stride(p->layer)};
     const struct block first = {&b->up, t->which.expert, t->col};
 
     if (t->col >= b->up.rows)
@@ -208,6 +223,8 @@ static void gate_up_part(struct pass *p, const struct part *t)
     gather_inputs(p, t, &b->up, &s->of_up, &up);
     if (b->gate.data && !same)
         gather_inputs(p, t, &b->gate, &s->of_gate, &gate);
+    for (uint32_t i = 0; i < t->rows; i++)
+        g.places[i] = moed_gather_place(&of_down, t->rows, i);
     for (uint32_t col = t->col; col < t->end && col < b->up.rows; col += BLOCK_COLS)
         gate_up_block(p, &g, col);
 }
