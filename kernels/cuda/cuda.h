@@ -187,6 +187,11 @@ struct moed_cuda_plan {
 };
 cudaError_t moed_cuda_plan_entries(const struct moed_cuda_plan *p, cudaStream_t stream);
 
+/* Logits, halves, choice and plan of few rows in one launch. `arrived` is 0 before, and after. */
+bool moed_cuda_front_suits(const struct moed_cuda_router *r, const struct moed_cuda_plan *p);
+cudaError_t moed_cuda_front(const struct moed_cuda_router *r, const struct moed_cuda_halves *h,
+                            const struct moed_cuda_plan *p, uint32_t *arrived, cudaStream_t stream);
+
 /* output = Σ partials and what the block's rule adds to them. */
 struct moed_cuda_sum {
     const struct moed_cuda_batch *batch;
@@ -228,7 +233,8 @@ struct moed_cuda_product {
     const struct moed_cuda_tile *tiles; /* NULL: all rows of the batch, expert 0 */
     const uint32_t *tile_end;
     int bank; /* whose tiles: [tile_end[bank - 1], tile_end[bank]) */
-    uint32_t columns, most_tiles;
+    uint32_t columns, most_tiles, most_columns; /* of a tile at most; tiles; columns in fact */
+    bool planned_before; /* tiles were there before the launch before this one */
     bool whole; /* a sum is never split, so that its order does not depend on the work there is */
     const void *in;                      /* [.., in_ld] f16, or f32 if exact */
     uint32_t in_ld;                      /* elements */

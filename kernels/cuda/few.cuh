@@ -1,7 +1,7 @@
-/* few: products for few entries an expert, which are as fast as weights come from memory. Each warp
- * goes its own way: it takes 16 weight rows and up to 8 entries, streams the rows' tiles through a
- * ring of its own in shared memory, and multiplies by mma.m16n8k16. Entries come straight from the
- * caches, in lane order (rows.cuh).
+/* few: products for few entries an expert, which are as fast as weights come from memory. A thread
+ * block takes a run of units, 16 weight rows by up to 8 entries, and goes through it in rounds of
+ * up to two tiles of entries, whose inputs it holds in shared memory. Each warp then goes its own
+ * way: it streams its units' weights through a ring of its own, and multiplies by mma.m16n8k16.
  *
  * Where there is less work than warps, `split` of them share a unit, each every split-th part of
  * its inputs, and the first adds their sums up in order. */
@@ -14,67 +14,138 @@
 
 constexpr int FEW_COLUMNS = 8;
 constexpr int FEW_WARPS = 16;
+constexpr uint32_t FEW_TILES = 2; /* of a round */
 
 template <class F> struct few_shape {
     /* A stage of a ring is a tile or, where those are small, the next few. */
     static constexpr int tiles = tile<F>::chunk == 256 ? 1 : tile<F>::bytes > 1500 ? 2 : 4;
     static constexpr int stage = tiles * tile<F>::bytes;
     static constexpr int blocks = tiles * tile<F>::blocks; /* of 64 inputs */
-    static constexpr int stages = stage > 3000 ? 3 : 4;
-    static constexpr int sums = 2 * 32 * 4 * (int)sizeof(float); /* of one warp, twice */
+    static constexpr int stages = stage > 3500 ? 2 : 3;
+    static constexpr int ring = stages * stage + 32;          /* of one warp, and its barriers */
+    static constexpr int sums = 2 * 32 * (int)sizeof(float4); /* of one warp, twice */
 
-    static constexpr int bytes(int warps)
+    static_assert(stages * 8 <= 32 && stage % 16 == 0, "bulk copies are aligned");
+};
+
+/* How a launch shares out its work and its shared memory. */
+struct few_setup {
+    uint32_t split;
+    uint32_t columns; /* entries that a tile has at most */
+    uint32_t tiles;   /* of a round, whose inputs are held; 0: none is, they come from the caches */
+    uint32_t column_bytes;
+
+    HD uint32_t round() const
     {
-        return warps * (stages * stage + sums);
+        return tiles == 1 ? 1 : FEW_TILES;
+    }
+    HD uint32_t held_bytes() const
+    {
+        return tiles * columns * column_bytes;
+    }
+    template <class F> HD uint32_t bytes(uint32_t warps) const
+    {
+        return warps * (few_shape<F>::ring + (split > 1 ? few_shape<F>::sums : 0)) + held_bytes();
     }
 };
 
-template <class F> struct few_walk {
-    const struct moed_cuda_product &p;
-    work w;
-    uint32_t end, units_apart, parts, split, rank; /* of this group of warps, and this warp */
-    uint8_t *ring;
-    uint32_t lane, filled, taken;
-    uint32_t unit, part; /* to be copied next */
-    const uint8_t *rows; /* the unit's */
+/* What all of a block knows of its round. */
+struct few_round {
+    struct moed_cuda_tile tile[FEW_TILES];
+    column columns[FEW_TILES][FEW_COLUMNS];
+    uint32_t first[FEW_TILES]; /* units */
+    uint64_t arrived;          /* a barrier: inputs that are held have come */
+};
 
-    DEVICE void begin(uint32_t at)
+/* A warp's ring of stages. Copies are announced to a barrier a stage; before sm_90 they are counted
+ * by the threads that make them. */
+template <class F> struct few_ring {
+    uint8_t *stages;
+    uint32_t filled, taken;
+
+    DEVICE uint32_t barrier(uint32_t stage) const
     {
-        unit = at;
-        part = rank;
-        if (unit < end)
-            rows = tiles_of(p, tile_at(p, w, unit / p.matrix.blocks), unit % p.matrix.blocks);
+        return shared_address(stages + few_shape<F>::stages * few_shape<F>::stage) + stage * 8;
     }
 
-    /* Copies the next part of what is to do, if there is one, into the next stage of the ring. */
-    DEVICE void fill()
+    DEVICE void init(uint32_t lane)
     {
-        if (unit < end && part < parts) {
-            const uint8_t *from = rows + (size_t)part * few_shape<F>::stage + lane * 16;
-            const uint32_t to =
-                shared_address(ring + filled % few_shape<F>::stages * few_shape<F>::stage) +
-                lane * 16;
+        filled = taken = 0;
+        if (lane == 0)
+            for (uint32_t i = 0; i < few_shape<F>::stages; i++)
+                barrier_init(barrier(i), 1);
+        barriers_visible();
+        __syncwarp();
+    }
 
-            /* The last part may be shorter; what follows it is there too (MOED_CUDA_SLACK). */
-#pragma unroll
-            for (int i = 0; i < few_shape<F>::stage; i += 512)
-                if (i + 512 <= few_shape<F>::stage || lane * 16 < few_shape<F>::stage - i)
-                    copy_16_async(to + i, from + i);
-            filled++;
-            part += split;
-            if (part >= parts)
-                begin(unit + units_apart);
+    /* `from` NULL: nothing is left to copy. */
+    DEVICE void fill(const uint8_t *from, uint32_t lane)
+    {
+        const uint32_t stage = filled % few_shape<F>::stages;
+        const uint32_t to = shared_address(stages + stage * few_shape<F>::stage);
+
+        /* The last part may be shorter; what follows it is there too (MOED_CUDA_SLACK). */
+#if HAVE_BULK
+        if (from && lane == 0) {
+            barrier_expect(barrier(stage), few_shape<F>::stage);
+            copy_bulk(to, from, few_shape<F>::stage, barrier(stage));
         }
+        __syncwarp();
+#else
+#pragma unroll
+        for (int i = 0; i < few_shape<F>::stage; i += 512)
+            if (from && (i + 512 <= few_shape<F>::stage || lane * 16 < few_shape<F>::stage - i))
+                copy_16_async(to + lane * 16 + i, from + lane * 16 + i);
         copies_commit(); /* also where there is nothing left: groups are counted */
+#endif
+        filled += from != NULL;
     }
 
     /* The stage that was filled first and not taken yet. */
     DEVICE const uint8_t *take()
     {
-        fill();
+        const uint32_t stage = taken % few_shape<F>::stages;
+
+#if HAVE_BULK
+        barrier_wait(barrier(stage), taken / few_shape<F>::stages % 2);
+#else
         copies_wait<few_shape<F>::stages - 1>();
+#endif
         __syncwarp();
-        return ring + taken++ % few_shape<F>::stages * few_shape<F>::stage;
+        taken++;
+        return stages + stage * few_shape<F>::stage;
+    }
+};
+
+/* The parts of its round's units that a warp takes, in their order. */
+struct few_walk {
+    uint32_t unit, end, units_apart; /* of a group of warps */
+    uint32_t part, parts, split, rank;
+    const uint8_t *rows; /* the unit's */
+
+    DEVICE void begin(const struct moed_cuda_product &p, const few_round &round, uint32_t at)
+    {
+        const uint32_t i = at >= round.first[1];
+
+        unit = at;
+        part = rank;
+        if (unit < end)
+            rows = tiles_of(p, round.tile[i], unit - round.first[i]);
+    }
+
+    /* The next part, of `bytes`; NULL: there is none. */
+    DEVICE const uint8_t *next(const struct moed_cuda_product &p, const few_round &round,
+                               uint32_t bytes)
+    {
+        const uint8_t *found = NULL;
+
+        if (unit < end && part < parts) {
+            found = rows + (size_t)part * bytes;
+            part += split;
+            if (part >= parts)
+                begin(p, round, unit + units_apart);
+        }
+        return found;
     }
 };
 
@@ -84,10 +155,8 @@ union few_inputs { /* this lane's 16 inputs of a block of 64 */
 
     DEVICE void load(const uint4 *row, uint32_t block)
     {
-        if (row) {
-            halves[0] = row[block * 8];
-            halves[1] = row[block * 8 + 1];
-        }
+        halves[0] = row[block * 8];
+        halves[1] = row[block * 8 + 1];
     }
 };
 
@@ -128,45 +197,45 @@ template <> struct few_lane<BF16> : few_float_lane<BF16> {
 
 /* Blocks [0, n) of a part; n known: unrolled, so that each block's work fills the others' waits. */
 template <class F, bool WHOLE>
-DEVICE void few_blocks(const few_walk<F> &walk, const uint8_t *stage, const uint4 *row, uint32_t n,
+DEVICE void few_blocks(float unit, const uint8_t *stage, const uint4 *row, uint32_t n,
                        float sums[4])
 {
-    typename few_lane<F>::weights weights = few_lane<F>::of(walk.p.matrix.unit);
+    const int lane = (int)(threadIdx.x % 32);
+    typename few_lane<F>::weights weights = few_lane<F>::of(unit);
 
 #pragma unroll(WHOLE ? few_shape <F>::blocks : 1)
     for (uint32_t b = 0; b < (WHOLE ? few_shape<F>::blocks : n); b++) {
         const uint8_t *from = stage + b / tile<F>::blocks * tile<F>::bytes;
-        few_inputs inputs = {};
+        few_inputs inputs;
 
         inputs.load(row, b);
         if (b % tile<F>::blocks == 0)
-            weights.begin(from, (int)walk.lane);
-        weights.load(from, (int)(b % tile<F>::blocks), (int)walk.lane);
+            weights.begin(from, lane);
+        weights.load(from, (int)(b % tile<F>::blocks), lane);
         weights.multiply(inputs.fragments, sums);
     }
 }
 
 /* sums += one part of 16 rows × 8 entries. */
 template <class F>
-DEVICE void few_part(const few_walk<F> &walk, const uint8_t *stage, const uint4 *row, uint32_t part,
-                     float sums[4])
+DEVICE void few_part(const struct moed_cuda_product &p, const uint8_t *stage, const uint4 *row,
+                     uint32_t part, float sums[4])
 {
     const uint32_t first = part * few_shape<F>::blocks;
-    const uint32_t all = (walk.p.matrix.cols + BLOCK_K - 1) / BLOCK_K;
-    const uint4 *at = row ? row + first * 8 : NULL;
+    const uint32_t all = (p.matrix.cols + BLOCK_K - 1) / BLOCK_K;
 
     if (all - first >= few_shape<F>::blocks)
-        few_blocks<F, true>(walk, stage, at, few_shape<F>::blocks, sums);
+        few_blocks<F, true>(p.matrix.unit, stage, row + first * 8, few_shape<F>::blocks, sums);
     else
-        few_blocks<F, false>(walk, stage, at, all - first, sums);
+        few_blocks<F, false>(p.matrix.unit, stage, row + first * 8, all - first, sums);
 }
 
 /* The first warp of a group adds the others' sums to its own, in their order. */
-DEVICE void few_gather(float *shared_sums, uint32_t split, uint32_t rank, uint32_t lane,
-                       uint32_t turn, float sums[4])
+DEVICE void few_gather(float4 *shared_sums, uint32_t split, uint32_t rank, uint32_t turn,
+                       float sums[4])
 {
     const int group = (int)(threadIdx.x / 32 / split);
-    float4 *mine = (float4 *)shared_sums + turn % 2 * 32 + lane;
+    float4 *mine = shared_sums + (threadIdx.x / 32 - rank) * 64 + turn % 2 * 32 + threadIdx.x % 32;
 
     if (rank > 0)
         mine[rank * 64] = make_float4(sums[0], sums[1], sums[2], sums[3]);
@@ -181,81 +250,160 @@ DEVICE void few_gather(float *shared_sums, uint32_t split, uint32_t rank, uint32
     }
 }
 
-/* Lane 4g + t has rows g and g + 8 of entries 2t and 2t + 1. Their columns are looked up before the
- * weights come, not after. */
-struct few_columns {
-    column at[2];
+/* Lane 4g + t has rows g and g + 8 of entries 2t and 2t + 1. */
+DEVICE void few_finish(const struct moed_cuda_product &p, const column columns[FEW_COLUMNS],
+                       uint32_t n, uint32_t block, const float sums[4])
+{
+    const uint32_t lane = threadIdx.x % 32;
 
-    DEVICE void find(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
-                     uint32_t lane, float unit)
-    {
-#pragma unroll
-        for (uint32_t i = 0; i < 2; i++)
-            if (lane % 4 * 2 + i < t.n)
-                at[i] = column_of(p, t, lane % 4 * 2 + i, unit);
-    }
-
-    DEVICE void finish(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
-                       uint32_t block, uint32_t lane, const float sums[4]) const
-    {
 #pragma unroll 1
-        for (uint32_t i = 0; i < 2; i++)
-            if (lane % 4 * 2 + i < t.n)
-                finish_two(p, i == 0 ? at[0] : at[1], block, lane / 4, i == 0 ? sums[0] : sums[1],
-                           i == 0 ? sums[2] : sums[3]);
-    }
-};
+    for (uint32_t i = 0; i < 2; i++)
+        if (lane % 4 * 2 + i < n)
+            finish_two(p, columns[lane % 4 * 2 + i], block, lane / 4, i == 0 ? sums[0] : sums[1],
+                       i == 0 ? sums[2] : sums[3]);
+}
 
-template <class F>
+/* ---- a round ---- */
+
+/* Which tiles these are, of `n` from number `first` on. */
+DEVICE void few_find(const struct moed_cuda_product &p, const work &w, uint32_t first, uint32_t n,
+                     few_round &round)
+{
+    const uint32_t i = threadIdx.x;
+
+    if (i >= FEW_TILES)
+        return;
+    round.tile[i] = i < n ? tile_at(p, w, first + i) : moed_cuda_tile{0, 0, 0};
+    round.first[i] = i < n ? (first + i) * p.matrix.blocks : UINT32_MAX;
+}
+
+DEVICE const uint8_t *few_row(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                              uint32_t i)
+{
+    const uint32_t row = p.in_row ? p.in_row[t.first + i] : t.first + i;
+
+    return (const uint8_t *)p.in + (size_t)row * p.in_ld * sizeof(__half);
+}
+
+/* Has inputs of the round's tiles copied to `held`: they are there when the round's barrier says so
+ * or, before sm_90, when this returns and the block has met. */
+DEVICE void few_hold(const struct moed_cuda_product &p, const few_setup &s, few_round &round,
+                     uint8_t *held)
+{
+    const uint32_t bytes = p.in_ld * (uint32_t)sizeof(__half);
+#if HAVE_BULK
+    const uint32_t tile = threadIdx.x / FEW_COLUMNS, i = threadIdx.x % FEW_COLUMNS;
+
+    if (threadIdx.x >= 32)
+        return;
+    if (threadIdx.x == 0)
+        barrier_expect(shared_address(&round.arrived), (round.tile[0].n + round.tile[1].n) * bytes);
+    __syncwarp();
+    if (tile < FEW_TILES && i < round.tile[tile].n)
+        copy_bulk(shared_address(held + (tile * s.columns + i) * s.column_bytes),
+                  few_row(p, round.tile[tile], i), bytes, shared_address(&round.arrived));
+    __syncwarp();
+#else
+    for (uint32_t tile = 0; tile < FEW_TILES; tile++)
+        for (uint32_t i = threadIdx.x / 32; i < round.tile[tile].n; i += blockDim.x / 32) {
+            const uint8_t *from = few_row(p, round.tile[tile], i);
+            const uint32_t to = shared_address(held + (tile * s.columns + i) * s.column_bytes);
+
+            for (uint32_t k = threadIdx.x % 32 * 16; k < bytes; k += 512)
+                copy_16_async(to + k, from + k);
+        }
+    copies_commit();
+    copies_wait<0>();
+#endif
+}
+
+DEVICE void few_find_columns(const struct moed_cuda_product &p, float unit, few_round &round)
+{
+    const uint32_t tile = threadIdx.x / FEW_COLUMNS, i = threadIdx.x % FEW_COLUMNS;
+
+    if (tile < FEW_TILES && i < round.tile[tile].n)
+        round.columns[tile][i] = column_of(p, round.tile[tile], i, unit);
+}
+
+template <class F, bool HELD>
 __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
-    few_product(const struct moed_cuda_product p, uint32_t split)
+    few_product(const struct moed_cuda_product p, const few_setup s)
 {
     extern __shared__ __align__(1024) uint8_t shared[];
-
-    follow();
+    __shared__ few_round round;
 
     const uint32_t warps = blockDim.x / 32, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const uint32_t group = warp / split, rank = warp % split, groups = warps / split;
+    const uint32_t groups = warps / s.split, group = warp / s.split, rank = warp % s.split;
+    uint8_t *held = shared + warps * few_shape<F>::ring;
+    float4 *shared_sums = (float4 *)(held + s.held_bytes());
+    few_ring<F> ring = {shared + warp * few_shape<F>::ring};
+    bool waited = !p.planned_before;
+    uint32_t turn = 0, rounds = 0;
+
+    if (threadIdx.x == 0)
+        barrier_init(shared_address(&round.arrived), 1);
+    ring.init(lane);
+    if (waited)
+        follow();
+
     const work w = work_of(p);
     const uint64_t units = (uint64_t)w.tiles * p.matrix.blocks;
-    const uint32_t begin = (uint32_t)(units * blockIdx.x / gridDim.x) + group;
+    const uint32_t begin = (uint32_t)(units * blockIdx.x / gridDim.x);
     const uint32_t end = (uint32_t)(units * (blockIdx.x + 1) / gridDim.x);
-    const uint32_t parts =
-        (uint32_t)((p.matrix.block_bytes + few_shape<F>::stage - 1) / few_shape<F>::stage);
-    float *shared_sums = (float *)(shared + warps * few_shape<F>::stages * few_shape<F>::stage) +
-                         (warp - rank) * 256;
-    few_walk<F> walk = {
-        p,     w,     end,  groups,
-        parts, split, rank, shared + warp * few_shape<F>::stages * few_shape<F>::stage,
-        lane};
-    uint32_t turn = 0;
+    few_walk walk;
 
-    walk.begin(begin);
-    for (int i = 0; i < few_shape<F>::stages - 1; i++)
-        walk.fill();
-    for (uint32_t unit = begin; unit < end; unit += groups, turn++) {
-        const struct moed_cuda_tile t = tile_at(p, w, unit / p.matrix.blocks);
-        const uint32_t i = lane / 4;
-        const uint4 *row = NULL;
-        float sums[4] = {0.0F, 0.0F, 0.0F, 0.0F};
-        few_columns columns;
+    walk.units_apart = groups;
+    walk.parts = (uint32_t)((p.matrix.block_bytes + few_shape<F>::stage - 1) / few_shape<F>::stage);
+    walk.split = s.split;
+    walk.rank = rank;
+    for (uint32_t first = begin / p.matrix.blocks; first * p.matrix.blocks < end;
+         first += s.round()) {
+        const uint32_t left = w.tiles - first;
+        const uint32_t tiles = left < s.round() ? left : s.round();
+        const uint32_t from = first * p.matrix.blocks > begin ? first * p.matrix.blocks : begin;
+        const uint32_t past = (first + tiles) * p.matrix.blocks;
 
-        if (i < t.n)
-            row = (const uint4 *)((const __half *)p.in +
-                                  (size_t)(p.in_row ? p.in_row[t.first + i] : t.first + i) *
-                                      p.in_ld) +
-                  lane % 4 * 2;
-        columns.find(p, t, lane, few_lane<F>::unit(p.matrix.unit));
-        for (uint32_t part = rank; part < parts; part += split) {
-            few_part<F>(walk, walk.take(), row, part, sums);
-            __syncwarp(); /* before the stage is filled again */
+        __syncthreads(); /* nobody is in the round before */
+        few_find(p, w, first, tiles, round);
+        __syncthreads();
+        walk.end = past < end ? past : end;
+        walk.begin(p, round, from + group);
+        for (int i = 0; i < few_shape<F>::stages - 1; i++)
+            ring.fill(walk.next(p, round, few_shape<F>::stage), lane);
+        if (!waited)
+            follow(); /* the weights did not depend on what was waited for */
+        waited = true;
+        if (HELD)
+            few_hold(p, s, round, held);
+        few_find_columns(p, few_lane<F>::unit(p.matrix.unit), round);
+        __syncthreads();
+        if (HELD)
+            barrier_wait(shared_address(&round.arrived), rounds++ % 2);
+        __syncwarp();
+        for (uint32_t unit = from + group; unit < walk.end; unit += groups, turn++) {
+            const uint32_t i = unit >= round.first[1];
+            const struct moed_cuda_tile t = round.tile[i];
+            const uint32_t column = lane / 4 < t.n ? lane / 4 : t.n - 1; /* any, if not there */
+            const uint8_t *row =
+                HELD ? held + (i * s.columns + column) * s.column_bytes : few_row(p, t, column);
+            float sums[4] = {0.0F, 0.0F, 0.0F, 0.0F};
+
+            for (uint32_t part = rank; part < walk.parts; part += s.split) {
+                ring.fill(walk.next(p, round, few_shape<F>::stage), lane);
+                few_part<F>(p, ring.take(), (const uint4 *)row + lane % 4 * 2, part, sums);
+                __syncwarp(); /* before the stage is filled again */
+            }
+            if (s.split > 1)
+                few_gather(shared_sums, s.split, rank, turn, sums);
+            if (rank == 0)
+                few_finish(p, round.columns[i], t.n, unit - round.first[i], sums);
         }
-        if (split > 1)
-            few_gather(shared_sums, split, rank, lane, turn, sums);
-        if (rank == 0)
-            columns.finish(p, t, unit % p.matrix.blocks, lane, sums);
     }
+    if (!waited)
+        follow();
+#if !HAVE_BULK
     copies_wait<0>();
+#endif
 }
 
 #endif

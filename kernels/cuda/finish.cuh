@@ -155,15 +155,19 @@ DEVICE work work_of(const struct moed_cuda_product &p)
     if (!p.tiles)
         return {0, (p.batch->rows + p.columns - 1) / p.columns};
 
-    const uint32_t first = p.bank > 0 ? p.tile_end[p.bank - 1] : 0;
+    /* Past L1, since this may be read before the launch before has ended (launch.cuh). */
+    const uint32_t first = p.bank > 0 ? __ldcg(&p.tile_end[p.bank - 1]) : 0;
 
-    return {first, p.tile_end[p.bank] - first};
+    return {first, __ldcg(&p.tile_end[p.bank]) - first};
 }
 
 DEVICE struct moed_cuda_tile tile_at(const struct moed_cuda_product &p, const work &w, uint32_t i)
 {
-    if (p.tiles)
-        return p.tiles[w.first + i];
+    if (p.tiles) {
+        const struct moed_cuda_tile *t = &p.tiles[w.first + i];
+
+        return {__ldcg(&t->expert), __ldcg(&t->first), __ldcg(&t->n)};
+    }
 
     const uint32_t first = i * p.columns;
     const uint32_t left = p.batch->rows - first;

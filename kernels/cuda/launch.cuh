@@ -54,13 +54,13 @@ cudaError_t launch(void (*kernel)(Parameters...), const launch_shape &shape, cud
     return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
-/* Lets the next kernel be set up, and waits until all that was launched before has written what it
- * writes. */
+/* Waits until all that was launched before has written what it writes, and lets the next kernel be
+ * set up: so what that one finds before it waits itself is what came before this one. */
 __device__ __forceinline__ void follow()
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
     asm volatile("griddepcontrol.wait;" ::: "memory");
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 

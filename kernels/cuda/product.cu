@@ -185,26 +185,56 @@ static cudaError_t multiply_exact(const struct moed_cuda_product *p, const devic
 }
 
 #if MOED_CUDA_FAST
+/* How many parts, in quarters, the warps of a block take one after the other. */
+static uint64_t few_turns(uint64_t units, uint32_t parts, uint32_t warps, uint32_t split)
+{
+    const uint32_t groups = warps / split;
+    const uint64_t turns = (units + groups - 1) / groups;
+
+    return turns * (4 * ((parts + split - 1) / split) + (split > 1));
+}
+
+/* Small work leaves half of a multiprocessor to the launch after it, which may fetch its weights
+ * meanwhile. */
+static uint32_t few_shares(const struct moed_cuda_product *p, const device_limits &device,
+                           few_setup *out)
+{
+    constexpr uint64_t small = 256 << 10; /* bytes of a multiprocessor's weights */
+    const uint64_t units = (uint64_t)p->most_tiles * p->matrix.blocks;
+    const uint64_t processors = (uint64_t)device.processors;
+    const uint64_t mine = (units + processors - 1) / processors; /* of a block */
+    const uint32_t parts = (uint32_t)((p->matrix.block_bytes + few_shape<format>::stage - 1) /
+                                      few_shape<format>::stage);
+    const uint32_t most = (uint32_t)device.shared_bytes - 1024 /* few_round */;
+    uint32_t warps = mine * p->matrix.block_bytes <= small ? FEW_WARPS / 2 : FEW_WARPS;
+    few_setup s = {1, p->most_columns, 0, p->in_ld * (uint32_t)sizeof(__half) + 16};
+
+    while (s.bytes<format>(warps) > most)
+        warps /= 2;
+    for (uint32_t split = 2; split <= 4 && split <= warps && !p->whole; split *= 2)
+        if (few_turns(mine, parts, warps, split) < few_turns(mine, parts, warps, s.split))
+            s.split = split;
+    for (s.tiles = FEW_TILES; s.tiles > 0 && s.bytes<format>(warps) > most;)
+        s.tiles--;
+    while (s.bytes<format>(warps) > most)
+        s.split /= 2;
+    *out = s;
+    return warps;
+}
+
 static cudaError_t multiply_few(const struct moed_cuda_product *p, const device_limits &device,
                                 cudaStream_t stream)
 {
-    const uint64_t units = (uint64_t)p->most_tiles * p->matrix.blocks;
-    uint32_t split = 1;
-    int warps = FEW_WARPS;
-    cudaError_t status;
+    few_setup s;
+    const uint32_t warps = few_shares(p, device, &s);
+    const size_t bytes = s.bytes<format>(warps);
+    const auto kernel = s.tiles > 0 ? few_product<format, true> : few_product<format, false>;
+    const cudaError_t status =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 
-    while (few_shape<format>::bytes(warps) > device.shared_bytes)
-        warps /= 2;
-    while (!p->whole && split < 4 && units * split <= (uint64_t)device.processors * warps)
-        split *= 2;
-    status = cudaFuncSetAttribute(few_product<format>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  few_shape<format>::bytes(warps));
     if (status != cudaSuccess)
         return status;
-    return launch(few_product<format>,
-                  {dim3((unsigned)device.processors), (unsigned)warps * 32,
-                   (size_t)few_shape<format>::bytes(warps)},
-                  stream, *p, split);
+    return launch(kernel, {dim3((unsigned)device.processors), warps * 32, bytes}, stream, *p, s);
 }
 
 static cudaError_t multiply_many(const struct moed_cuda_product *p, const device_limits &device,

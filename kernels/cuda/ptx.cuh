@@ -10,6 +10,11 @@
 #else
 #define HAVE_WGMMA 0
 #endif
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#define HAVE_BULK 1
+#else
+#define HAVE_BULK 0
+#endif
 
 __device__ __forceinline__ uint32_t shared_address(const void *p)
 {
@@ -37,6 +42,65 @@ template <int N> __device__ __forceinline__ void copies_wait()
 __device__ __forceinline__ void barrier_of(int id, int threads)
 {
     asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
+/* ---- sm_90's bulk copies, which tell a barrier in shared memory when they have arrived ---- */
+
+/* A phase of it ends after `n` arrivals and all bytes that were announced. */
+__device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t n)
+{
+#if HAVE_BULK
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(n) : "memory");
+#endif
+}
+
+/* Makes this thread's barriers known to the copies. */
+__device__ __forceinline__ void barriers_visible()
+{
+#if HAVE_BULK
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+/* Arrives, and announces bytes. */
+__device__ __forceinline__ void barrier_expect(uint32_t barrier, uint32_t bytes)
+{
+#if HAVE_BULK
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+                 : "memory");
+#endif
+}
+
+/* Until the phase of this parity has ended. */
+__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity)
+{
+#if HAVE_BULK
+    uint32_t ended;
+
+    do {
+        asm volatile(
+            "{\n\t.reg .pred ended;\n\t"
+            "mbarrier.try_wait.parity.shared::cta.b64 ended, [%1], %2;\n\t"
+            "selp.u32 %0, 1, 0, ended;\n\t}"
+            : "=r"(ended)
+            : "r"(barrier), "r"(parity)
+            : "memory");
+    } while (!ended);
+#endif
+}
+
+/* All multiples of 16. */
+__device__ __forceinline__ void copy_bulk(uint32_t to, const void *from, uint32_t bytes,
+                                          uint32_t barrier)
+{
+#if HAVE_BULK
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], "
+        "%2, [%3];" ::"r"(to),
+        "l"(from), "r"(bytes), "r"(barrier)
+        : "memory");
+#endif
 }
 
 /* d[16, 8] += a[16, 16] · b[16, 8] */

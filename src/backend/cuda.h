@@ -130,7 +130,7 @@ struct cuda_buffers { /* of one device and workspace */
     float *sum_factor, *sum_size;
     uint16_t *latent_half;
     struct moed_cuda_tile *tiles;
-    uint32_t *tile_end, *entry_row;
+    uint32_t *tile_end, *entry_row, *arrived;
     float *entry_weight, *entry_factor;
     uint8_t *guard;
     int32_t *wanted, *entry_of;

@@ -79,6 +79,7 @@ static void cut_entries(struct cutter *c, const struct cuda_extent *x, struct cu
 
     b->tiles = cut(c, x->entries + x->planned, sizeof *b->tiles);
     b->tile_end = cut(c, 3, sizeof(uint32_t));
+    b->arrived = cut(c, 1, sizeof(uint32_t));
     b->entry_row = cut(c, x->entries, sizeof(uint32_t));
     b->entry_weight = cut(c, x->entries, sizeof(float));
     b->entry_factor = cut(c, x->entries, sizeof(float));

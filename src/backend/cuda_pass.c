@@ -85,11 +85,12 @@ static cudaError_t halve(const struct cuda_pass *p, const struct moed_cuda_halve
     return is_exact(p) ? cudaSuccess : moed_cuda_halve(h, p->b->stream);
 }
 
-static cudaError_t route(const struct cuda_pass *p)
+static struct moed_cuda_router router_of(const struct cuda_pass *p)
 {
     const struct cuda_layer *l = p->layer;
     const struct cuda_meta meta = meta_of(p);
-    const struct moed_cuda_router r = {
+
+    return (struct moed_cuda_router){
         .batch = p->b->batch,
         .grid_rows = p->grid_rows,
         .hidden = l->spec->hidden,
@@ -116,6 +117,11 @@ static cudaError_t route(const struct cuda_pass *p)
         .wanted = p->b->wanted,
         .entry_of = p->b->entry_of,
     };
+}
+
+static cudaError_t route(const struct cuda_pass *p)
+{
+    const struct moed_cuda_router r = router_of(p);
     const struct moed_cuda_halves h = halves_of_x(p);
     cudaError_t status = cudaSuccess;
 
@@ -128,11 +134,12 @@ static cudaError_t route(const struct cuda_pass *p)
     return status;
 }
 
-static cudaError_t plan(const struct cuda_pass *p)
+static struct moed_cuda_plan plan_of(const struct cuda_pass *p)
 {
     const struct moed_layer *s = p->layer->spec;
     const struct cuda_meta meta = meta_of(p);
-    const struct moed_cuda_plan plan = {
+
+    return (struct moed_cuda_plan){
         .batch = p->b->batch,
         .experts = s->experts,
         .chunk_size = s->chunk_size,
@@ -159,8 +166,32 @@ static cudaError_t plan(const struct cuda_pass *p)
         .entry_of = p->b->entry_of,
         .any_retry = (uint32_t *)(void *)(p->b->meta + meta.any_retry),
     };
+}
+
+static cudaError_t plan(const struct cuda_pass *p)
+{
+    const struct moed_cuda_plan plan = plan_of(p);
 
     return moed_cuda_plan_entries(&plan, p->b->stream);
+}
+
+/* Few rows are routed and planned in one launch. */
+static bool has_front(const struct cuda_pass *p)
+{
+    const struct moed_cuda_router r = router_of(p);
+    const struct moed_cuda_plan plan = plan_of(p);
+
+    return p->routed && !p->again && !is_exact(p) && !p->layer->latent_down.format &&
+           moed_cuda_front_suits(&r, &plan);
+}
+
+static cudaError_t front(const struct cuda_pass *p)
+{
+    const struct moed_cuda_router r = router_of(p);
+    const struct moed_cuda_halves h = halves_of_x(p);
+    const struct moed_cuda_plan plan = plan_of(p);
+
+    return moed_cuda_front(&r, &h, &plan, p->b->arrived, p->b->stream);
 }
 
 /* ---- products ---- */
@@ -172,6 +203,7 @@ static struct moed_cuda_product product(const struct cuda_pass *p, const struct 
         .way = p->way,
         .batch = p->b->batch,
         .columns = columns_of(p->way),
+        .most_columns = columns_of(p->way),
         .whole = p->invariant,
         .lane_order = p->way == MOED_CUDA_FEW,
         .entry_factor = p->b->entry_factor,
@@ -211,6 +243,8 @@ static struct moed_cuda_product over_bank(const struct cuda_pass *p, int bank,
     q.tile_end = p->b->tile_end;
     q.bank = bank;
     q.most_tiles = (uint32_t)(most < entries ? most : entries);
+    if (p->grid_rows == 1 && p->routed) /* a router names no expert twice */
+        q.most_columns = 1;
     return q;
 }
 
@@ -271,6 +305,7 @@ static cudaError_t down(const struct cuda_pass *p, int bank)
     const struct cuda_bank *b = &p->layer->banks[bank];
     struct moed_cuda_product q = over_bank(p, bank, &b->down);
 
+    q.planned_before = true;
     q.finish = MOED_CUDA_STORE;
     q.in = p->b->activations;
     q.in_ld = is_exact(p) ? b->spec->width : padded(b->spec->width);
@@ -399,19 +434,26 @@ static cudaError_t project_down(const struct cuda_pass *p)
     return status == cudaSuccess ? halve(p, &latent) : status;
 }
 
-int cuda_pass_enqueue(const struct cuda_pass *p, struct moed_error *err)
+/* Everything that comes before the products. */
+static cudaError_t prepare(const struct cuda_pass *p)
 {
-    cudaError_t status = cudaSuccess;
+    cudaError_t status = p->again ? cudaSuccess : normalise(p);
 
-    if (!p->again) {
-        status = normalise(p);
-        if (status == cudaSuccess)
-            status = route(p);
-    }
+    if (status != cudaSuccess)
+        return status;
+    if (has_front(p))
+        return front(p);
+    if (!p->again)
+        status = route(p);
     if (status == cudaSuccess)
         status = project_down(p);
-    if (status == cudaSuccess)
-        status = plan(p);
+    return status == cudaSuccess ? plan(p) : status;
+}
+
+int cuda_pass_enqueue(const struct cuda_pass *p, struct moed_error *err)
+{
+    cudaError_t status = prepare(p);
+
     if (status == cudaSuccess)
         status = experts(p);
     if (status == cudaSuccess)
