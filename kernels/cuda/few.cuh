@@ -251,16 +251,17 @@ DEVICE void few_gather(float4 *shared_sums, uint32_t split, uint32_t rank, uint3
 }
 
 /* Lane 4g + t has rows g and g + 8 of entries 2t and 2t + 1. */
+template <bool PLAIN>
 DEVICE void few_finish(const struct moed_cuda_product &p, const column columns[FEW_COLUMNS],
                        uint32_t n, uint32_t block, const float sums[4])
 {
     const uint32_t lane = threadIdx.x % 32;
 
-#pragma unroll 1
+#pragma unroll(PLAIN ? 2 : 1)
     for (uint32_t i = 0; i < 2; i++)
         if (lane % 4 * 2 + i < n)
-            finish_two(p, columns[lane % 4 * 2 + i], block, lane / 4, i == 0 ? sums[0] : sums[1],
-                       i == 0 ? sums[2] : sums[3]);
+            finish_either<PLAIN>(p, columns[lane % 4 * 2 + i], block, lane / 4,
+                                 i == 0 ? sums[0] : sums[1], i == 0 ? sums[2] : sums[3]);
 }
 
 /* ---- a round ---- */
@@ -337,6 +338,7 @@ __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
     uint8_t *held = shared + warps * few_shape<F>::ring;
     float4 *shared_sums = (float4 *)(held + s.held_bytes());
     few_ring<F> ring = {shared + warp * few_shape<F>::ring};
+    const bool plain = is_plain(p);
     bool waited = !p.planned_before;
     uint32_t turn = 0, rounds = 0;
 
@@ -395,8 +397,10 @@ __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
             }
             if (s.split > 1)
                 few_gather(shared_sums, s.split, rank, turn, sums);
-            if (rank == 0)
-                few_finish(p, round.columns[i], t.n, unit - round.first[i], sums);
+            if (rank == 0 && plain)
+                few_finish<true>(p, round.columns[i], t.n, unit - round.first[i], sums);
+            else if (rank == 0)
+                few_finish<false>(p, round.columns[i], t.n, unit - round.first[i], sums);
         }
     }
     if (!waited)

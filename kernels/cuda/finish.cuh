@@ -144,6 +144,54 @@ DEVICE void finish_two(const struct moed_cuda_product &p, const column &c, uint3
     put_row(p, c, block * 16 + g + 8, upper);
 }
 
+/* ---- most products: no scales, no biases, and x · sigmoid(x) where there is an activation ---- */
+
+DEVICE bool is_plain(const struct moed_cuda_product &p)
+{
+    if (p.scale[0] || p.scale[1] || p.bias[0] || p.bias[1] || p.way == MOED_CUDA_EXACT)
+        return false;
+    if (!p.matrix.paired)
+        return p.finish == MOED_CUDA_STORE;
+    return p.rule.activation == MOED_ACT_SILU && p.rule.clamp == MOED_CLAMP_NONE &&
+           p.out_ld == p.matrix.rows / 2;
+}
+
+/* The same as finish_two() of a plain product. */
+DEVICE void finish_plain(const struct moed_cuda_product &p, const column &c, uint32_t block,
+                         uint32_t g, float lower, float upper)
+{
+    lower *= c.factor;
+    upper *= c.factor;
+    if (p.matrix.paired) {
+        const uint32_t feature = block * 8 + g;
+        const float h = lower * sigmoid(lower) * upper * c.units;
+
+        if (feature >= p.out_ld)
+            return;
+        guard_note(p.guard + 4 * (size_t)c.entry, h);
+        ((__half *)p.out)[(size_t)c.entry * p.out_ld + position(feature, p.lane_order)] =
+            __float2half_rn(h);
+        return;
+    }
+
+    float *out = (float *)p.out + (size_t)c.entry * p.out_ld + block * 16 + g;
+
+    if (block * 16 + g < p.matrix.rows)
+        out[0] = lower * c.units;
+    if (block * 16 + g + 8 < p.matrix.rows)
+        out[8] = upper * c.units;
+}
+
+template <bool PLAIN>
+DEVICE void finish_either(const struct moed_cuda_product &p, const column &c, uint32_t block,
+                          uint32_t g, float lower, float upper)
+{
+    if (PLAIN)
+        finish_plain(p, c, block, g, lower, upper);
+    else
+        finish_two(p, c, block, g, lower, upper);
+}
+
 /* ---- what there is to do ---- */
 
 struct work {

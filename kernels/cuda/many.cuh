@@ -190,6 +190,22 @@ DEVICE void many_unit(const struct moed_cuda_product &p, const struct moed_cuda_
     many_put_sums<N>(d, threadIdx.x % 32, sums);
 }
 
+/* A warp's sums on their way out, eight rows of four columns at a time. */
+template <bool PLAIN>
+DEVICE void many_finish(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                        uint32_t block, const float *sums, const float2 *factors)
+{
+    const uint32_t row = threadIdx.x % 8;
+
+#pragma unroll(PLAIN ? 2 : 1)
+    for (uint32_t i = threadIdx.x % 32 / 8; i < t.n; i += 4) {
+        const float *from = sums + i * SUM_STRIDE + row;
+        const float2 by = factors[i];
+
+        finish_either<PLAIN>(p, {t.first + i, t.expert, by.x, by.y}, block, row, from[0], from[8]);
+    }
+}
+
 template <class F>
 __global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moed_cuda_product p)
 {
@@ -201,6 +217,7 @@ __global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moe
 
     const uint32_t groups = (p.matrix.blocks + MANY_WARPS - 1) / MANY_WARPS;
     const work w = work_of(p);
+    const bool plain = is_plain(p);
 
     for (uint32_t unit = blockIdx.x; unit < w.tiles * groups; unit += gridDim.x) {
         const struct moed_cuda_tile t = tile_at(p, w, unit / groups);
@@ -220,13 +237,10 @@ __global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moe
         else
             many_unit<F, 128>(p, t, block, shared, sums);
         __syncwarp();
-#pragma unroll 1
-        for (uint32_t i = threadIdx.x % 32; i < t.n * 8 && block < p.matrix.blocks; i += 32) {
-            const float *from = sums + i / 8 * SUM_STRIDE + i % 8;
-            const float2 by = factors[i / 8];
-
-            finish_two(p, {t.first + i / 8, t.expert, by.x, by.y}, block, i % 8, from[0], from[8]);
-        }
+        if (block < p.matrix.blocks && plain)
+            many_finish<true>(p, t, block, sums, factors);
+        else if (block < p.matrix.blocks)
+            many_finish<false>(p, t, block, sums, factors);
         __syncthreads(); /* before the rings are filled again */
     }
 }
