@@ -40,6 +40,14 @@ struct by_byte {
  * by · Σ pairs · x + less · Σ x, where pairs are those of lane_codes. */
 template <class F> struct lane_factors {
     static constexpr int groups = BLOCK_K / F::group;
+    /* Many groups and no minimums: codes less their offset are multiplied, and `less` is nothing.
+     */
+    static constexpr bool centred = F::scales == SCALE_S8 && F::group == 16;
+
+    static HD constexpr float factor(int row)
+    {
+        return centred ? 1.0F : lane_codes<F>::factor(row);
+    }
 
     float by[2][groups], less[2][groups];
     by_byte d[2], dmin[2]; /* of 256 */
@@ -51,7 +59,7 @@ template <class F> struct lane_factors {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 const uint8_t *at = tile_bytes + tile<F>::wide + (g + 8 * i) * tile<F>::wide_row;
-                const float factor = lane_codes<F>::factor(i);
+                const float factor = lane_factors<F>::factor(i);
 
                 if constexpr (F::scales == SCALE_S8) {
                     d[i].set(__half2float(__ushort_as_half(load_shared<uint16_t>(at))) * factor);
@@ -90,7 +98,7 @@ template <class F> struct lane_factors {
 
     DEVICE void load_wide(int i, const uint8_t *at)
     {
-        const float factor = lane_codes<F>::factor(i);
+        const float factor = lane_factors<F>::factor(i);
 
 #pragma unroll
         for (int s = 0; s < 2; s++) {
@@ -145,6 +153,33 @@ template <class F> struct lane_integers {
     /* sums += 16 rows × 8 entries over the block's 64 inputs, of which x[2 s] and x[2 s + 1] are
      * this lane's B fragment in step s. */
     DEVICE void multiply(const uint32_t x[8], float sums[4]) const
+    {
+        if constexpr (lane_factors<F>::centred)
+            multiply_centred(x, sums);
+        else
+            multiply_raised(x, sums);
+    }
+
+    DEVICE void multiply_centred(const uint32_t x[8], float sums[4]) const
+    {
+#pragma unroll
+        for (int s = 0; s < 4; s++) {
+            __half2 pairs[4];
+            uint32_t a[4];
+            float dot[4];
+
+            codes.step(s, pairs);
+#pragma unroll
+            for (int p = 0; p < 4; p++)
+                a[p] = bits_of(pairs[p]);
+            mma_16_8_16_anew(dot, a, x[2 * s], x[2 * s + 1]);
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                sums[i] = fmaf(factors.by[i / 2][s], dot[i], sums[i]);
+        }
+    }
+
+    DEVICE void multiply_raised(const uint32_t x[8], float sums[4]) const
     {
         constexpr int steps = F::group / 16;
         const uint32_t ones[4] = {0x3c003c00U, 0x3c003c00U, 0x3c003c00U, 0x3c003c00U};

@@ -108,24 +108,32 @@ template <class F, int N> struct many_tile {
     DEVICE void begin()
     {
         copy_weights(0);
-        copy_weights(1);
         copy_entries(0);
+        copies_commit();
         copies_commit();
         if (blocks > 1)
             copy_entries(1);
         copies_commit();
+        copy_weights(1);
+        copies_commit();
     }
 
-    /* What block `b` needs has arrived, and nobody reads what is copied over now. */
+    /* What block `b` needs has arrived, and nobody reads what is copied over now. Entries and
+     * weights are groups of their own, each time, so that weights, which come from farther away,
+     * have a block more to come. */
     DEVICE void advance(uint32_t b)
     {
-        copies_wait<1>();
+        if (many_shape<F>::blocks > 2)
+            copies_wait<3>();
+        else
+            copies_wait<2>(); /* a stage's weights are needed two blocks later */
         fence_for_wgmma();
         __syncthreads();
-        if (b > 0 && b % many_shape<F>::blocks == 0)
-            copy_weights(b / many_shape<F>::blocks + 1);
         if (b + 2 < blocks)
             copy_entries(b + 2);
+        copies_commit();
+        if (b > 0 && b % many_shape<F>::blocks == 0)
+            copy_weights(b / many_shape<F>::blocks + 1);
         copies_commit();
     }
 
