@@ -5,9 +5,9 @@
 #include <string.h>
 
 /* Slowest first: the last that is supported is what "auto" takes. With AMX that is the table that
- * multiplies BF16 by tiles and all else by AVX-512: 16 threads of a Xeon took 15.6 ms for 512 rows
- * of BF16 weights by tiles and 52 ms without, but 5.1 ms for a batch of 8 with quantised weights by
- * tiles and 1.9 without (moed bench, Qwen3-30B-A3B's shape). */
+ * multiplies BF16 by tiles and all else by AVX-512, since most batches are small: 16 threads of a
+ * Xeon took 3.8 ms for 8 rows with quantised weights by tiles and 1.7 without, though 14.6 and 20.7
+ * for 512 (moed bench, Qwen3-30B-A3B's shape). */
 static const struct moed_isa *const tables[] = {
     &moed_isa_scalar,
 #if defined(__x86_64__)
