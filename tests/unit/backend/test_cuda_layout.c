@@ -233,7 +233,7 @@ static void a_failed_backend_is_not_asked_again(void **state)
 
     (void)state;
     atomic_store(&cuda.base.failed, true);
-    assert_int_equal(cuda_forward(&workspace.base, 0, &rows, &err), MOED_E_INTERNAL);
+    assert_int_equal(cuda_forward(&workspace.base, 0, &rows, &err), MOED_E_DEVICE);
     assert_non_null(strstr(err.message, "failed before"));
 }
 
