@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { READ_SIZE = 64 << 10 };
+/* What describes a fleet has a few MB at most; a server without end must not fill the memory. */
+enum { READ_SIZE = 64 << 10, ANSWER_MAX = 64 << 20 };
 
 void moed_asker_init(struct moed_asker *asker, const struct moed_url *url,
                      const struct moed_trust *trust, uint32_t timeout_ms)
@@ -43,6 +44,7 @@ static int receive(const struct moed_stream *stream, struct moed_answer *answer,
 {
     char *buffer = malloc(READ_SIZE);
     int rc = buffer != NULL ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer");
+    size_t size = 0;
 
     while (rc == 0 && !moed_answer_complete(answer)) {
         ssize_t n = moed_stream_receive(stream, buffer, READ_SIZE);
@@ -50,6 +52,8 @@ static int receive(const struct moed_stream *stream, struct moed_answer *answer,
         if (n < 0)
             rc = moed_fail(err, MOED_E_IO, "waiting for an answer: %s",
                            errno == EAGAIN ? "timed out" : moed_stream_fault(stream));
+        else if ((size += (size_t)n) > ANSWER_MAX)
+            rc = moed_fail(err, MOED_E_IO, "an answer of more than %d MiB", ANSWER_MAX >> 20);
         else
             rc = moed_answer_take(answer, buffer, (size_t)n, err);
     }

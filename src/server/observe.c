@@ -33,7 +33,7 @@ static struct moed_metric *gauge(struct observe *observe, const char *name, cons
 static const int reasons[] = {
     MOED_E_LOADING,       MOED_E_DRAINING,    MOED_E_QUEUE_FULL, MOED_E_TOO_LARGE,
     MOED_E_BODY_TIMEOUT,  MOED_E_CONNECTIONS, MOED_E_DEADLINE,   MOED_E_CANCELLED,
-    MOED_E_UNPROCESSABLE, MOED_E_NOT_SERVED,
+    MOED_E_UNPROCESSABLE, MOED_E_NOT_SERVED,  MOED_E_DEVICE,
 };
 
 static void init_rejected(struct observe *observe)

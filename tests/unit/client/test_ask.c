@@ -138,6 +138,25 @@ static void test_faults(void **state)
     end(&script);
 }
 
+static void test_an_answer_without_end(void **state)
+{
+    const size_t size = 65 << 20;
+    char *huge = malloc(size + 1);
+    const char *const answers[] = {huge, NULL};
+    const char *const *const connections[] = {answers, NULL};
+    struct script script;
+
+    (void)state;
+    assert_non_null(huge);
+    memset(huge, 'x', size);
+    huge[size] = '\0';
+    memcpy(huge, "HTTP/1.1 200 OK\r\n\r\n", 19);
+    begin(&script, connections);
+    check_fault(&script, MOED_E_IO, "an answer of more than 64 MiB");
+    end(&script);
+    free(huge);
+}
+
 static void test_nobody_there(void **state)
 {
     struct moed_asked asked;
@@ -177,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_a_connection_is_kept),
         cmocka_unit_test(test_a_connection_that_ends_is_made_anew),
         cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_an_answer_without_end),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_https_without_trust),
     };
