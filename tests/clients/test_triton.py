@@ -99,7 +99,8 @@ class Shared:
             self.assertEqual([i["name"] for i in metadata["inputs"]], [i["name"] for i in config["input"]])
             self.assertEqual(metadata["inputs"][0]["shape"], [-1, width])
         self.refused(404, "nobody", self.client.get_model_metadata, "nobody")
-        self.refused(404, "no such path", self.client.get_trace_settings)
+        self.refused(501, "tracing", self.client.get_trace_settings)
+        self.refused(501, "shared memory", self.client.get_system_shared_memory_status)
 
     def test_statistics(self):
         def counts(name):
