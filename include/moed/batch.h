@@ -52,7 +52,8 @@ struct moed_batcher_options {    /* 0: the default */
     uint32_t workers;            /* one a NUMA node */
     uint32_t max_batch_rows;     /* 4096 or the backend's max_rows, which it may not exceed */
     uint32_t max_batch_delay_us; /* an idle worker waits so long for company, where a layer has
-                                    other clients; 0: it starts at once with what waits */
+                                    other clients, from when the request came or others were
+                                    answered; 0: it starts at once with what waits */
     uint32_t spin_us;            /* a worker looks for work so long before it sleeps */
     uint32_t max_queue_rows;     /* 16384: waiting, over all layers */
     uint32_t max_queue_requests; /* 512: likewise */

@@ -137,6 +137,24 @@ static uint64_t delay_of(const struct moed_queue *queue, const struct moed_queue
     return company ? queue->delay_ns : 0;
 }
 
+/* When the head of a layer has waited for company. What was answered meanwhile is company too:
+ * clients that ask again as soon as they can would otherwise stay in two groups for ever, each in
+ * the queue while the other is computed. */
+static uint64_t ready_ns(const struct moed_queue *queue, const struct moed_queue_layer *layer)
+{
+    const struct moed_job *head = layer->head;
+    const bool begun = head->taken > 0;
+    const uint64_t since =
+        !begun && layer->answered_ns > head->submitted_ns ? layer->answered_ns : head->submitted_ns;
+
+    return since + delay_of(queue, layer);
+}
+
+void moed_queue_answered(struct moed_queue *queue, uint32_t place, uint64_t now)
+{
+    queue->layers[place].answered_ns = now;
+}
+
 bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *place,
                      uint64_t *wake_ns)
 {
@@ -148,9 +166,7 @@ bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *pla
 
         if (layer->head == NULL)
             continue;
-        ready = layer->rows >= queue->max_batch_rows
-                    ? 0
-                    : layer->head->submitted_ns + delay_of(queue, layer);
+        ready = layer->rows >= queue->max_batch_rows ? 0 : ready_ns(queue, layer);
         if (ready > now) {
             first = ready < first ? ready : first;
         } else if (layer->head->queued_ns < oldest) {

@@ -8,12 +8,13 @@
 
 struct moed_queue_layer {
     struct moed_job *head, *tail;
-    uint64_t rows;      /* waiting */
-    const void *client; /* who asked last */
-    uint64_t client_ns; /* when */
-    uint64_t other_ns;  /* when somebody else last did; 0: nobody ever */
-    uint32_t used;      /* K */
-    uint64_t capacity;  /* rows × slots of a batch at most */
+    uint64_t rows;        /* waiting */
+    const void *client;   /* who asked last */
+    uint64_t client_ns;   /* when */
+    uint64_t other_ns;    /* when somebody else last did; 0: nobody ever */
+    uint64_t answered_ns; /* when its last batch was */
+    uint32_t used;        /* K */
+    uint64_t capacity;    /* rows × slots of a batch at most */
 };
 
 struct moed_queue {
@@ -65,6 +66,8 @@ bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *pla
  * because their deadline has passed or their client has gone. */
 struct moed_job *moed_queue_take(struct moed_queue *queue, uint32_t place, uint64_t now,
                                  struct moed_batch *batch);
+/* A batch of a layer is answered: those who were in it may soon ask again. */
+void moed_queue_answered(struct moed_queue *queue, uint32_t place, uint64_t now);
 /* Empties the queue, failing its jobs; returns those of which no part is being computed. */
 struct moed_job *moed_queue_abort(struct moed_queue *queue, int status, const char *message);
 

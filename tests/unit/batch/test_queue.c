@@ -245,6 +245,44 @@ static void delay_ends_when_a_batch_is_full(void **state)
     stop(&b);
 }
 
+static void those_who_were_answered_are_waited_for(void **state)
+{
+    struct bench b;
+    uint64_t wake;
+    uint32_t place;
+
+    (void)state;
+    start(&b, 1);
+    had_company(&b, 1);
+    push(&b, 0, 1, 1); /* at 100 */
+    moed_queue_answered(&b.queue, 1, 5000);
+    moed_queue_answered(&b.queue, 2, 9000); /* another layer's clients are not its company */
+    assert_false(moed_queue_pick(&b.queue, 5999, &place, &wake));
+    assert_int_equal(wake, 6000);
+    assert_true(moed_queue_pick(&b.queue, 6000, &place, &wake));
+    assert_int_equal(place, 1);
+    stop(&b);
+}
+
+static void the_rest_of_a_request_is_not_kept_waiting(void **state)
+{
+    struct bench b;
+    uint64_t wake;
+    uint32_t place;
+
+    (void)state;
+    start(&b, 1);
+    had_company(&b, 1);
+    had_company(&b, 1);
+    push(&b, 0, 1, BATCH_ROWS + 3);
+    assert_true(moed_queue_pick(&b.queue, 200, &place, &wake));
+    moed_queue_take(&b.queue, place, 200, &b.batch);
+    assert_int_equal(b.batch.rows, BATCH_ROWS);
+    moed_queue_answered(&b.queue, 1, 5000);
+    assert_true(moed_queue_pick(&b.queue, 5000, &place, &wake));
+    stop(&b);
+}
+
 /* Pushes a job of a client at a time, asks whether it would be taken 1 ns later, and takes it. */
 static bool goes_at_once(struct bench *b, const void *client, uint64_t now)
 {
@@ -413,6 +451,8 @@ int main(void)
         cmocka_unit_test(one_row_of_all_experts_fits),
         cmocka_unit_test(delay_waits_for_company),
         cmocka_unit_test(delay_ends_when_a_batch_is_full),
+        cmocka_unit_test(those_who_were_answered_are_waited_for),
+        cmocka_unit_test(the_rest_of_a_request_is_not_kept_waiting),
         cmocka_unit_test(delay_is_for_layers_with_other_clients),
         cmocka_unit_test(bounds_rows_and_requests),
         cmocka_unit_test(drops_what_nobody_waits_for),
