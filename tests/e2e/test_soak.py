@@ -55,12 +55,13 @@ class Soak(unittest.TestCase):
                 "--abandon", 5, "--idle", 10, "--slow", 5)
             self.assertTrue(harness.eventually(lambda: server.metric("moed_connections") == 1))
             self.assertEqual(server.metric("moed_queue_rows"), 0)
-            after = held_by(server.process.pid)
+            # The connection that was asked over may take a moment to close, then as before.
+            self.assertTrue(harness.eventually(
+                lambda: held_by(server.process.pid).files <= before.files))
         self.assertEqual(set(found["status"]), {"200"})
         self.assertEqual((found["differ"], found["broken"], found["timed_out"]), (0, 0, 0))
         self.assertGreater(found["compared"], 0)
         self.assertGreater(found["abandoned"], 0)
-        self.assertEqual(after.files, before.files)
         late = [sample for sample in samples if sample.at > samples[0].at + SETTLED]
         self.assertLessEqual(max(sample.threads for sample in late), samples[0].threads + 4)  # a pool
         if SECONDS >= 60:
