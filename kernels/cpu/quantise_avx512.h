@@ -41,12 +41,13 @@ OP float lane_8(vf v)
 OP void leave_out(const float *x, uint32_t halves, __mmask16 kept[2], struct moed_q8 *out)
 {
     for (int h = 0; h < 2; h++) {
+        if ((halves >> (8 * h) & 1) == 0)
+            continue;
+
         const vi size = _mm512_castps_si512(_mm512_abs_ps(_mm512_loadu_ps(x + 16 * h)));
         const vi most = _mm512_set1_epi32(_mm512_reduce_max_epi32(size));
         const int at = __builtin_ctz(_mm512_cmpeq_epi32_mask(size, most));
 
-        if ((halves >> (8 * h) & 1) == 0)
-            continue;
         kept[h] &= (__mmask16) ~(1U << at);
         out->apart[h] = x[16 * h + at];
         out->apart_at[h] = (uint8_t)(16 * h + at);
