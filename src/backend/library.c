@@ -1,6 +1,6 @@
 /* library: <moed/moed.h>, a model and its backend behind one handle. */
-#include <moed/backend.h>
-#include <moed/moe.h>
+#include "src/backend/backend.h"
+#include "src/moe/moe.h"
 #include <moed/moed.h>
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #ifndef MOED_BACKEND_NORM_H
 #define MOED_BACKEND_NORM_H
 
-#include <moed/rule.h>
+#include "src/model/rule.h"
 
 #include <stddef.h>
 

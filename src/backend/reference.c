@@ -1,10 +1,10 @@
 /* reference: the oracle. Float64, one thread, one row at a time, in the order of the formulas of
- * <moed/rule.h> and <kernels/activation.h>; nothing clever. Only the choice of experts is shared
+ * src/model/rule.h and <kernels/activation.h>; nothing clever. Only the choice of experts is shared
  * with the other backends (src/moe), on logits that are rounded to f32. */
 #include "resident.h"
 #include "vtable.h"
 
-#include <moed/moe.h>
+#include "src/moe/moe.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #ifndef MOED_BACKEND_RESIDENT_H
 #define MOED_BACKEND_RESIDENT_H
 
-#include <moed/backend.h>
+#include "src/backend/backend.h"
 
 #include "kernels/cpu/cpu.h"
 
@@ -55,7 +55,7 @@ int resident_open(const struct moed_model *model, const struct moed_backend_opti
                   const struct moed_isa *isa, struct resident *out, struct moed_error *err);
 void resident_close(struct resident *resident);
 
-/* A planned expert (<moed/moe.h>): its bank and its place there. */
+/* A planned expert (src/moe/moe.h): its bank and its place there. */
 struct planned {
     const struct bank *bank;
     uint32_t expert; /* nothing to rely on where the expert is not held */

@@ -3,7 +3,7 @@
 #ifndef MOED_BACKEND_VTABLE_H
 #define MOED_BACKEND_VTABLE_H
 
-#include <moed/backend.h>
+#include "src/backend/backend.h"
 
 #include <stdatomic.h>
 

@@ -1,5 +1,5 @@
 /* clock: the two clocks of the house, monotonic for durations and wall for logs. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <time.h>
 

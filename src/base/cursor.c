@@ -1,5 +1,5 @@
 /* cursor: bounded little-endian reads from bytes that are not trusted. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <endian.h>
 #include <string.h>

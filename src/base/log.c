@@ -1,7 +1,7 @@
 /* log: builds one line an event and hands it to the kernel in one write(2), so that lines of
  * several threads never mix. A line that would be too long is cut between characters and stays
  * a well-formed line or JSON object. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include "utf8.h"
 

@@ -1,5 +1,5 @@
 /* memory: allocation whose size is checked before it is asked for. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* number: decimal numbers out of paths, parameters and flags. strtoull would take signs and
  * spaces, and wrap what is negative. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 bool moed_read_u64(const char **at, uint64_t *out)
 {

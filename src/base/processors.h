@@ -2,7 +2,7 @@
 #ifndef MOED_BASE_PROCESSORS_H
 #define MOED_BASE_PROCESSORS_H
 
-#include <moed/base.h>
+#include "src/base/base.h"
 #include <sched.h>
 
 enum { MOED_NODES_MAX = 64 };

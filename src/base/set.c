@@ -1,5 +1,5 @@
 /* set: runs of a set of small numbers, and the set as text for people. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <stdio.h>
 

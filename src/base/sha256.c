@@ -1,5 +1,5 @@
 /* sha256: FIPS 180-4, section 6.2, for fingerprints of weights. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <endian.h>
 #include <string.h>

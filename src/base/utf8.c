@@ -1,7 +1,7 @@
 /* utf8: the one place that knows which byte sequences are UTF-8. */
 #include "utf8.h"
 
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <stdint.h>
 

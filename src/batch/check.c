@@ -1,7 +1,7 @@
 /* check: what a request asks of its layer, and values that a backend takes on trust. */
 #include "check.h"
 
-#include <moed/moe.h>
+#include "src/moe/moe.h"
 
 #include <inttypes.h>
 

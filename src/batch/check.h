@@ -3,7 +3,7 @@
 #ifndef MOED_BATCH_CHECK_H
 #define MOED_BATCH_CHECK_H
 
-#include <moed/batch.h>
+#include "src/batch/batch.h"
 
 /* 0, MOED_E_NOT_SERVED or MOED_E_UNPROCESSABLE, with the row and slot where there is one. A batch
  * must never fail for what one of its jobs holds. */

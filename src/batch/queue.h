@@ -4,7 +4,7 @@
 #ifndef MOED_BATCH_QUEUE_H
 #define MOED_BATCH_QUEUE_H
 
-#include <moed/batch.h>
+#include "src/batch/batch.h"
 
 struct moed_queue_layer {
     struct moed_job *head, *tail;

@@ -3,7 +3,7 @@
 #ifndef MOED_BATCH_TALLY_H
 #define MOED_BATCH_TALLY_H
 
-#include <moed/batch.h>
+#include "src/batch/batch.h"
 
 /* Counts of one worker; it alone writes. Indexed by layer and by first[layer] + expert. */
 struct moed_counts {

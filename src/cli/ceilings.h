@@ -3,7 +3,7 @@
 #ifndef MOED_CLI_CEILINGS_H
 #define MOED_CLI_CEILINGS_H
 
-#include <moed/backend.h>
+#include "src/backend/backend.h"
 #include <stdio.h>
 
 #include "kernels/cpu/peak.h"

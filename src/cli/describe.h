@@ -2,7 +2,7 @@
 #ifndef MOED_CLI_DESCRIBE_H
 #define MOED_CLI_DESCRIBE_H
 
-#include <moed/model.h>
+#include "src/model/model.h"
 
 /* "Q4_K/Q4_K/Q6_K": types of gate, up and down of the routed experts; without gate where they are
  * ungated. */

@@ -3,7 +3,7 @@
 #ifndef MOED_CLI_FLEET_H
 #define MOED_CLI_FLEET_H
 
-#include <moed/rule.h>
+#include "src/model/rule.h"
 #include <stdio.h>
 
 #include "command.h"

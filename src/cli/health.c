@@ -1,6 +1,6 @@
 /* health: asks a server whether it is ready; what a container's health check runs, so that the
  * image needs no curl. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include <errno.h>
 #include <string.h>

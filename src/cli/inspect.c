@@ -1,5 +1,5 @@
 /* inspect: what a model's MoE layers are: rule, shapes, types, bytes; reads no weights. */
-#include <moed/model.h>
+#include "src/model/model.h"
 
 #include <string.h>
 

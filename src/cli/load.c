@@ -1,5 +1,5 @@
 /* load: the options of the load generator, and its report. */
-#include <moed/load.h>
+#include "src/load/load.h"
 
 #include <stdlib.h>
 #include <string.h>

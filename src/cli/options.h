@@ -4,7 +4,7 @@
 #ifndef MOED_CLI_OPTIONS_H
 #define MOED_CLI_OPTIONS_H
 
-#include <moed/base.h>
+#include "src/base/base.h"
 #include <stdio.h>
 
 enum option_kind {                 /* what `offset` points at */

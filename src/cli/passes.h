@@ -3,7 +3,7 @@
 #ifndef MOED_CLI_PASSES_H
 #define MOED_CLI_PASSES_H
 
-#include <moed/base.h>
+#include "src/base/base.h"
 
 struct passes {
     void (*prepare)(void *context, uint32_t thread); /* once on each thread, untimed; or NULL */

@@ -2,7 +2,7 @@
 #ifndef MOED_CLI_PROBE_H
 #define MOED_CLI_PROBE_H
 
-#include <moed/base.h>
+#include "src/base/base.h"
 
 /* Reads a buffer several times as large as the last-level cache with `threads` threads, each its
  * own part, and writes the best pass in 10^9 bytes a second. Takes well under a second. */

@@ -2,7 +2,7 @@
 #ifndef MOED_CLI_RUNNER_H
 #define MOED_CLI_RUNNER_H
 
-#include <moed/backend.h>
+#include "src/backend/backend.h"
 
 #include "kernels/random.h"
 

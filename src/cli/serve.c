@@ -1,5 +1,5 @@
 /* serve: the options of the server, and the hand-over to it. */
-#include <moed/server.h>
+#include "src/server/server.h"
 
 #include <unistd.h>
 

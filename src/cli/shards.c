@@ -1,5 +1,5 @@
 /* shards: asks the servers of a fleet what they serve, and says whether that is the whole model. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* synth: writes a model of a known shape with random weights. */
-#include <moed/model.h>
+#include "src/model/model.h"
 
 #include <string.h>
 

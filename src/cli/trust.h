@@ -2,7 +2,7 @@
 #ifndef MOED_CLI_TRUST_H
 #define MOED_CLI_TRUST_H
 
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include "options.h"
 

@@ -1,6 +1,6 @@
 /* answer.c: reads a response through http_parser; of its headers only the framing, which the
  * parser sees to, and Server-Timing matter. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include <http_parser.h>
 #include <stdlib.h>

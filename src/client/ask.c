@@ -1,5 +1,5 @@
 /* ask.c: asks and waits. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* no_tls.c: in place of tls.c in builds without GnuTLS. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 int moed_trust_create(const struct moed_trust_options *options, struct moed_trust **out,
                       struct moed_error *err)

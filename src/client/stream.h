@@ -2,7 +2,7 @@
 #ifndef MOED_CLIENT_STREAM_H
 #define MOED_CLIENT_STREAM_H
 
-#include <moed/client.h>
+#include "src/client/client.h"
 
 struct moed_secure { /* a session; tls.c's are longer */
     const struct secure_ops *ops;

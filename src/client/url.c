@@ -1,5 +1,5 @@
 /* url.c: the forms in which a person names a server. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include <stdio.h>
 #include <string.h>

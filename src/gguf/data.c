@@ -1,5 +1,5 @@
 /* data: the bytes of tensors, copied out or borrowed from a mapping. */
-#include "gguf.h"
+#include "file.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,109 +1,102 @@
-/* gguf furniture: what an open model is made of, and what its files lend each other.
- *
- *   moed_gguf ── parts[] ── header bytes ◄── keys[] (sorted by name)
- *             │                          ◄─┐
- *             └─ tensors[] (all parts) ────┘ names point into the header bytes
- *
- * The header of a part is read once into private memory and stays there: names and string values
- * are C strings inside it, arrays are left where they lie. Offsets and sizes have been checked
- * against the real file before anything outside this room sees them. */
-#ifndef MOED_GGUF_FURNITURE_H
-#define MOED_GGUF_FURNITURE_H
+/* gguf: the container. Parses, validates and writes GGUF files (versions 2 and 3, little-endian,
+ * single or split); trusts nothing that it reads. Knows tensors and keys, not models.
+ * Format: the GGUF specification of the ggml project. */
+#ifndef MOED_GGUF_H
+#define MOED_GGUF_H
 
-#include <moed/gguf.h>
+#include "src/base/base.h"
 
-#define GGUF_ALIGNMENT      32U /* where general.alignment is absent */
-#define GGUF_MAX_ALIGNMENT  (1U << 20)
-#define GGUF_MAX_KEYS       65536U
-#define GGUF_MAX_TENSORS    1048576U
-#define GGUF_MAX_KEY_LENGTH 65535U
-#define GGUF_MAX_NAME       63U /* of a tensor: ggml's buffer holds 64 with the NUL */
-#define GGUF_MAX_STRING     (16U << 20)
-#define GGUF_MAX_DIM        (UINT64_C(1) << 40)
-#define GGUF_MAX_HEADER     (256U << 20)
-#define GGUF_MAX_PARTS      512U
+#include "kernels/formats.h"
 
-struct moed_gguf_key {
-    const char *name;
-    uint32_t type;     /* moed_gguf_type */
-    uint32_t element;  /* type of an array's elements */
-    uint64_t length;   /* elements of an array, bytes of a string */
-    const uint8_t *at; /* the value; of an array its first element */
+struct moed_gguf; /* one model: one file, or all parts of a split one. Read-only once open */
+
+struct moed_gguf_tensor {
+    const char *name;                 /* unique over all parts */
+    const struct moed_format *format; /* never NULL */
+    uint32_t n_dims;                  /* 1..4 */
+    uint64_t dims[4]; /* dims[0] varies fastest: the row length; absent ones are 1 */
+    uint64_t bytes;   /* of the data, without padding */
+    uint64_t offset;  /* of the data in its file */
+    uint32_t part;    /* which file, from 0 */
 };
 
-struct moed_gguf_part {
-    char *path; /* owned */
-    int fd;
-    uint32_t version;
-    uint64_t size; /* of the file when it was opened */
-    uint8_t *header;
-    size_t header_size; /* bytes of the file in `header`: all of its header, and often more */
-    struct moed_gguf_key *keys;
-    size_t n_keys;
-    struct moed_gguf_tensor *tensors; /* until open gathers those of all parts */
-    size_t n_tensors;
-    uint8_t *map; /* the whole file, once asked for */
+enum moed_gguf_type { /* value types of keys, the numbers of the format */
+                      MOED_GGUF_U8,
+                      MOED_GGUF_I8,
+                      MOED_GGUF_U16,
+                      MOED_GGUF_I16,
+                      MOED_GGUF_U32,
+                      MOED_GGUF_I32,
+                      MOED_GGUF_F32,
+                      MOED_GGUF_BOOL,
+                      MOED_GGUF_STRING,
+                      MOED_GGUF_ARRAY,
+                      MOED_GGUF_U64,
+                      MOED_GGUF_I64,
+                      MOED_GGUF_F64
 };
 
-struct moed_gguf {
-    struct moed_gguf_part *parts;
-    uint32_t n_parts;
-    struct moed_gguf_tensor *tensors; /* in the order of the files */
-    const struct moed_gguf_tensor **by_name;
-    size_t n_tensors;
-};
+/* Opens `path` and, where it is part of a split model, its siblings (the names are derived from
+ * the path alone). Reads headers only. MOED_E_IO, MOED_E_BAD_FILE, MOED_E_UNSUPPORTED,
+ * MOED_E_NO_MEMORY; the message names the file, the key or tensor, found and expected. */
+int moed_gguf_open(const char *path, struct moed_gguf **out, struct moed_error *err);
+void moed_gguf_close(struct moed_gguf *gguf); /* NULL is fine; all borrowed pointers die */
 
-/* ---- value types (value.c) ---- */
-const char *moed_gguf_type_name(uint32_t type); /* "u32"; "unknown" */
-size_t moed_gguf_type_size(uint32_t type);      /* 0: string, array or unknown */
-/* One value of an integer type, sign-extended to 64 bits; false for any other type. */
-bool moed_gguf_integer(uint32_t type, const uint8_t *at, uint64_t *out, bool *negative);
-bool moed_gguf_float(uint32_t type, const uint8_t *at, double *out);
+uint32_t moed_gguf_version(const struct moed_gguf *gguf);
+uint32_t moed_gguf_parts(const struct moed_gguf *gguf);
+const char *moed_gguf_path(const struct moed_gguf *gguf, uint32_t part); /* NULL past the end */
 
-/* ---- one file (part.c) ----
- * Messages of a part begin with its path; those of the parsers below do not: part_open adds it. */
-/* Opens `path`, which it owns from here on, even when it fails. close takes a zeroed part too. */
-int moed_gguf_part_open(struct moed_gguf_part *part, char *path, struct moed_error *err);
-void moed_gguf_part_close(struct moed_gguf_part *part);
-/* Reads all of [offset, offset + size) of the file. */
-int moed_gguf_part_read(const struct moed_gguf_part *part, uint64_t offset, uint64_t size,
-                        void *dst, struct moed_error *err);
+size_t moed_gguf_tensor_count(const struct moed_gguf *gguf);
+const struct moed_gguf_tensor *moed_gguf_tensor_at(const struct moed_gguf *gguf, size_t i);
+const struct moed_gguf_tensor *moed_gguf_find(const struct moed_gguf *gguf, const char *name);
 
-/* ---- its header (parse.c, tensors.c) ----
- * A parser that leaves `c->failed` set ran out of bytes: with more of the file it may succeed. */
-int moed_gguf_parse(struct moed_gguf_part *part, struct moed_cursor *c, struct moed_error *err);
-int moed_gguf_parse_tensors(struct moed_gguf_part *part, struct moed_cursor *c,
-                            struct moed_error *err);
-/* Takes a string and terminates it where it lies. NULL if it is longer than `limit` or, with
- * `c->failed`, does not fit. Text may hold any bytes: compare *length with strlen. */
-const char *moed_gguf_take_string(struct moed_gguf_part *part, struct moed_cursor *c,
-                                  uint64_t limit, uint64_t *length);
-/* Whether all bytes are printable ASCII: what a key and a tensor's name must be. */
-bool moed_gguf_is_plain(const char *text, uint64_t length);
-
-/* ---- its keys (keys.c): as the door's, without the path before the message ---- */
-int moed_gguf_sort_keys(struct moed_gguf_part *part, struct moed_error *err);
-int moed_gguf_part_u64(const struct moed_gguf_part *part, const char *key, uint64_t *out,
+/* ---- keys ----
+ * Each returns 0 and writes *out; MOED_E_NOT_FOUND, writing nothing and leaving `err` alone,
+ * where the key is absent; MOED_E_BAD_FILE where its type does not fit (integers of any width
+ * fit u64 when not negative; F32 and F64 fit f64; nothing else converts). */
+int moed_gguf_get_u64(const struct moed_gguf *gguf, const char *key, uint64_t *out,
+                      struct moed_error *err);
+int moed_gguf_get_f64(const struct moed_gguf *gguf, const char *key, double *out,
+                      struct moed_error *err);
+int moed_gguf_get_bool(const struct moed_gguf *gguf, const char *key, bool *out,
                        struct moed_error *err);
-int moed_gguf_part_string(const struct moed_gguf_part *part, const char *key, const char **out,
-                          struct moed_error *err);
-/* The alignment of the part's data: general.alignment or the default. */
-int moed_gguf_part_alignment(const struct moed_gguf_part *part, uint64_t *out,
-                             struct moed_error *err);
+int moed_gguf_get_string(const struct moed_gguf *gguf, const char *key, const char **out,
+                         struct moed_error *err);
+/* Length of an array key of any element type, and one element of a numeric array by the rules
+ * above (bool counts as 0 or 1). An index past the end is MOED_E_BAD_FILE. */
+int moed_gguf_get_length(const struct moed_gguf *gguf, const char *key, uint64_t *out,
+                         struct moed_error *err);
+int moed_gguf_get_element(const struct moed_gguf *gguf, const char *key, uint64_t index,
+                          double *out, struct moed_error *err);
+bool moed_gguf_is_array(const struct moed_gguf *gguf, const char *key); /* false if absent */
 
-/* ---- split models (split.c) ---- */
-struct moed_gguf_split { /* PREFIX-00002-of-00003.gguf */
-    size_t prefix;       /* length of PREFIX, directory and all */
-    uint32_t number;     /* 2 */
-    uint32_t count;      /* 3; 1 for a name without that form */
-};
-int moed_gguf_split_name(const char *path, struct moed_gguf_split *out, struct moed_error *err);
-/* The path of a sibling, `number` from 1; freed by the caller; NULL: no memory. */
-char *moed_gguf_split_path(const char *path, const struct moed_gguf_split *split, uint32_t number);
-/* Whether part `index` is what its name says, and of one model with the first. */
-int moed_gguf_split_check(const struct moed_gguf *gguf, const struct moed_gguf_split *split,
-                          uint32_t index, struct moed_error *err);
-/* Whether every part agrees with the number of tensors found. */
-int moed_gguf_split_check_total(const struct moed_gguf *gguf, struct moed_error *err);
+/* ---- data ---- */
+/* Copies bytes [offset, offset + size) of a tensor's data to `dst`. Any thread. MOED_E_IO names
+ * the file, also where it was cut short after it was opened. */
+int moed_gguf_read(const struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
+                   uint64_t offset, uint64_t size, void *dst, struct moed_error *err);
+/* Borrows the tensor's bytes from a read-only mapping that lives until close (a file that is
+ * truncated meanwhile raises SIGBUS: prefer moed_gguf_read for files others may write). */
+int moed_gguf_map(struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
+                  const uint8_t **out, struct moed_error *err);
+
+/* ---- writing ----
+ * create, add keys, declare tensors, then write each tensor's bytes in the order declared (in
+ * one or many pieces), then finish, which fails if bytes are missing. Alignment 32, version 3.
+ * The file appears under its name only on finish (temporary file and rename). */
+struct moed_gguf_writer;
+int moed_gguf_writer_create(const char *path, struct moed_gguf_writer **out,
+                            struct moed_error *err);
+int moed_gguf_writer_u32(struct moed_gguf_writer *w, const char *key, uint32_t value);
+int moed_gguf_writer_f32(struct moed_gguf_writer *w, const char *key, float value);
+int moed_gguf_writer_bool(struct moed_gguf_writer *w, const char *key, bool value);
+int moed_gguf_writer_string(struct moed_gguf_writer *w, const char *key, const char *value);
+int moed_gguf_writer_tensor(struct moed_gguf_writer *w, const char *name,
+                            const struct moed_format *format, uint32_t n_dims,
+                            const uint64_t *dims);
+int moed_gguf_writer_data(struct moed_gguf_writer *w, const void *data, uint64_t size,
+                          struct moed_error *err);
+int moed_gguf_writer_finish(struct moed_gguf_writer *w, struct moed_error *err);
+void moed_gguf_writer_destroy(struct moed_gguf_writer *w); /* unfinished: removes the file */
 
 #endif

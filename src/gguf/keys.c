@@ -1,7 +1,7 @@
 /* keys: finding a key and reading its value as the type that the caller wants.
  * Keys are sorted by name once: duplicates show as neighbours, and however a hostile file names
  * its keys, sorting and finding take n log n and log n steps. */
-#include "gguf.h"
+#include "file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* open: a model from its one or several files, and finding tensors in it. */
-#include "gguf.h"
+#include "file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

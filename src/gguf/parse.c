@@ -5,7 +5,7 @@
  *   array:  u32 type, u64 n, elements  All little-endian and packed, without padding.
  *
  * Counts and lengths are compared with what the file can hold before anything is allocated. */
-#include "gguf.h"
+#include "file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

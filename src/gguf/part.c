@@ -1,7 +1,7 @@
 /* part: one file of a model: opening it, its header in memory, reading its bytes.
  * The header is read with pread and never mapped: a file that somebody truncates meanwhile gives
  * an error, not a SIGBUS. */
-#include "gguf.h"
+#include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>

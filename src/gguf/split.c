@@ -2,7 +2,7 @@
  * Siblings' names come from the name of the file that was asked for, never from what is written
  * in a file; what is written must agree. Keys of the llama.cpp splitter: split.no (from 0),
  * split.count, split.tensors.count (of all parts together). */
-#include "gguf.h"
+#include "file.h"
 
 #include <inttypes.h>
 #include <stdio.h>

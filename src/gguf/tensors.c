@@ -4,7 +4,7 @@
  *
  * Tensors may lie in any order and leave gaps; they may not overlap or leave the file. The last
  * one needs its own bytes only: the padding behind it is often missing. */
-#include "gguf.h"
+#include "file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* value: the value types of keys: names, sizes, and one number from its bytes. */
-#include "gguf.h"
+#include "file.h"
 
 #include <endian.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* writer: a GGUF file of version 3: keys and tensors are gathered in memory, the header is
  * written with the first data, and the temporary file takes its name when all is there.
  * The first failure is kept and reported by every later call, so keys can be added unchecked. */
-#include "gguf.h"
+#include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>

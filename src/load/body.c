@@ -1,7 +1,7 @@
 /* body.c: requests as bytes, in each of the forms that a server takes. */
 #include "plan.h"
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* latency.c: a histogram of times whose bins grow with the time: 128 to each doubling.
  *
  *   bin = 128 · s + (ns >> s), where s leaves the 8 highest bits; below 256 a bin a nanosecond */
-#include <moed/load.h>
+#include "src/load/load.h"
 
 enum { SUB_BITS = 7, SUB = 1 << SUB_BITS };
 

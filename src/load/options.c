@@ -1,5 +1,5 @@
 /* options.c: what a run is by default. */
-#include <moed/load.h>
+#include "src/load/load.h"
 
 void moed_load_options_init(struct moed_load_options *options)
 {

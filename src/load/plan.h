@@ -2,8 +2,8 @@
 #ifndef MOED_LOAD_PLAN_H
 #define MOED_LOAD_PLAN_H
 
-#include <moed/client.h>
-#include <moed/load.h>
+#include "src/client/client.h"
+#include "src/load/load.h"
 
 struct planned {
     char *bytes; /* headers and body */

@@ -1,5 +1,5 @@
 /* report.c: what was measured, for a person or for a program; and whether all was well. */
-#include <moed/load.h>
+#include "src/load/load.h"
 
 #include <inttypes.h>
 

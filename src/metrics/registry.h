@@ -2,7 +2,7 @@
 #ifndef MOED_METRICS_REGISTRY_H
 #define MOED_METRICS_REGISTRY_H
 
-#include <moed/metrics.h>
+#include "src/metrics/metrics.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -4,8 +4,8 @@
 #ifndef MOED_MODEL_ARCHITECTURE_H
 #define MOED_MODEL_ARCHITECTURE_H
 
-#include <moed/gguf.h>
-#include <moed/rule.h>
+#include "src/gguf/gguf.h"
+#include "src/model/rule.h"
 
 /* What a key of the file may override. */
 enum model_field {

@@ -1,5 +1,5 @@
 /* describe: the router rule for people: in words, then as the formula that runs. */
-#include <moed/model.h>
+#include "src/model/model.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef MOED_MODEL_HELD_H
 #define MOED_MODEL_HELD_H
 
-#include <moed/model.h>
+#include "src/model/model.h"
 
 /* The lists that a layer's banks point at; all zeros where all experts are held. */
 struct model_held {

@@ -2,7 +2,7 @@
 #ifndef MOED_MODEL_KEYS_H
 #define MOED_MODEL_KEYS_H
 
-#include <moed/gguf.h>
+#include "src/gguf/gguf.h"
 
 struct model_keys {
     const struct moed_gguf *gguf;

@@ -3,7 +3,7 @@
 #ifndef MOED_MODEL_MIXES_H
 #define MOED_MODEL_MIXES_H
 
-#include <moed/gguf.h>
+#include "src/gguf/gguf.h"
 
 struct model_mix {
     const char *name;

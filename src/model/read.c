@@ -1,5 +1,5 @@
 /* read: a view's bytes, packed or decoded, from the file. */
-#include <moed/model.h>
+#include "src/model/model.h"
 
 #include <stdlib.h>
 

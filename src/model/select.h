@@ -2,7 +2,7 @@
 #ifndef MOED_MODEL_SELECT_H
 #define MOED_MODEL_SELECT_H
 
-#include <moed/base.h>
+#include "src/base/base.h"
 
 /* What is chosen among, for messages too. */
 struct model_choice {

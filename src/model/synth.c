@@ -7,7 +7,7 @@
  * some experts are clearly preferred and none is alone. */
 #include "synth_block.h"
 
-#include <moed/model.h>
+#include "src/model/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>

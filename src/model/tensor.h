@@ -2,7 +2,7 @@
 #ifndef MOED_MODEL_TENSOR_H
 #define MOED_MODEL_TENSOR_H
 
-#include <moed/model.h>
+#include "src/model/model.h"
 
 #define MODEL_NAME_MAX 64 /* GGUF's own limit on tensor names */
 

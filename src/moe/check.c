@@ -1,5 +1,5 @@
 /* check: the values of a supplied routing that plans and backends take on trust. */
-#include <moed/moe.h>
+#include "src/moe/moe.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* plan: a batch's slots grouped by expert, by counting sort: entries of one expert are contiguous
  * and in row order, whatever the batch's make-up. */
-#include <moed/moe.h>
+#include "src/moe/moe.h"
 
 #include <stdlib.h>
 #include <string.h>

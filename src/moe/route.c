@@ -1,6 +1,6 @@
 /* route: from one row's logits to its K experts and their weights, by the layer's rule. Values are
  * f32; sums over experts are held in double, so that E = 512 costs no digits. */
-#include <moed/moe.h>
+#include "src/moe/moe.h"
 
 #include <math.h>
 

@@ -1,106 +1,57 @@
-/* server.h: the room as a whole: the ports, the engine behind them and every live request. All of
- * it belongs to the loop thread; what another thread may touch says so. */
-#ifndef MOED_SERVER_SERVER_H
-#define MOED_SERVER_SERVER_H
+/* server: sockets, HTTP, endpoints, drain. One loop thread (libuv driving libmicrohttpd) owns
+ * every connection; computing is batch's, formats are wire's. */
+#ifndef MOED_SERVER_H
+#define MOED_SERVER_H
 
-#include "client.h"
-#include "drain.h"
-#include "engine.h"
-#include "handshake.h"
-#include "keys.h"
-#include "listen.h"
-#include "load.h"
-#include "mailbox.h"
-#include "notify.h"
-#include "observe.h"
-#include "peers.h"
-#include "reload.h"
-#include "spin.h"
-#include "tls.h"
-#include "watchdog.h"
+#include "src/base/base.h"
 
-#include <microhttpd.h>
-#include <moed/server.h>
-#include <uv.h>
+#define MOED_MAX_LISTEN 8
 
-struct request;
-struct server;
-
-enum server_phase {
-    SERVER_LOADING,  /* the port is bound, the model is not there yet */
-    SERVER_READY,    /* serving */
-    SERVER_DRAINING, /* told to stop: not ready, but still serving while balancers notice */
-    SERVER_CLOSING   /* accepts no connection and no new work, finishes what it has */
+struct moed_server_options {
+    const char *model_path;
+    const char *layers;                  /* NULL: all */
+    const char *experts;                 /* of each layer; NULL: all */
+    const char *arch_file;               /* one more architecture, or NULL */
+    const char *name;                    /* NULL: the model's */
+    const char *listen[MOED_MAX_LISTEN]; /* "HOST:PORT", "[::1]:8080", "unix:PATH", or "fd:3": a
+                                            socket that listens already */
+    uint32_t n_listen;
+    const char *backend, *isa, *devices;
+    uint32_t threads, workers;
+    bool f32_rows;  /* --activations f32 */
+    bool invariant; /* --batch-invariant */
+    bool map, mlock, hugepages;
+    bool numa; /* workers keep to a node each, the weights are spread over them */
+    uint32_t max_batch_rows, max_batch_delay_us;
+    uint32_t spin_us; /* the loop and the workers look for work so long before they sleep */
+    uint32_t max_queue_rows, max_queue_requests, max_connections;
+    uint32_t max_request_rows;
+    uint64_t max_body_bytes, max_inflight_bytes;   /* of one request; of all that are in flight */
+    uint32_t max_connections_per_client;           /* 0: as many as all */
+    uint64_t max_header_bytes;                     /* URL and headers of one request */
+    uint32_t header_timeout_ms, idle_timeout_ms;   /* of a new connection; between two requests */
+    uint32_t body_timeout_ms, default_deadline_ms; /* deadline 0: none */
+    uint32_t drain_delay_ms, drain_timeout_ms;
+    const char *api_key_file;       /* NULL: no key is asked for */
+    bool metrics_open;              /* /metrics without a key */
+    const char *tls_cert, *tls_key; /* both or neither; NULL: plain HTTP */
+    const char *tls_client_ca;      /* NULL: clients need no certificate */
+    uint32_t watchdog_ms;           /* a batch that takes longer fails /livez; 0: however long */
+    const char *notify_socket;      /* systemd's NOTIFY_SOCKET, or NULL */
+    uint64_t notify_watchdog_us;    /* and its WATCHDOG_USEC; 0: it does not watch */
+    bool metrics_per_expert;
+    const char *log_file;             /* where the log goes: opened again at SIGHUP; or NULL */
+    enum moed_log_level log_requests; /* of the line of a request that went well */
+    bool progress; /* draw a bar on stderr while loading (a terminal); else log lines */
 };
 
-/* One --listen: a bound socket and the libmicrohttpd daemon that serves it. */
-struct port {
-    struct server *server;
-    struct listener listener;
-    struct MHD_Daemon *mhd;
-    struct handshakes handshakes;
-    bool tls;         /* TCP ports speak it if there are credentials; unix sockets never do */
-    uv_poll_t poll;   /* the daemon's epoll descriptor */
-    uv_timer_t timer; /* the daemon's next timeout */
-    uv_idle_t again;  /* the daemon is to run again at once */
-    bool resumed;     /* a connection was resumed: the daemon must run */
-    bool closed;      /* a connection has closed: there may be room for one that waits */
-    uint64_t moved;   /* counts what libmicrohttpd has done: calls of ours, TLS's bytes */
-    uint32_t futile;  /* runs in a row that moved nothing */
-};
+/* Fills in every default of API.md. */
+void moed_server_options_init(struct moed_server_options *options);
 
-struct server {
-    const struct moed_server_options *options;
-    uv_loop_t loop;
-    enum server_phase phase;
-    struct port ports[MOED_MAX_LISTEN];
-    uint32_t n_ports;
-    struct load load;
-    struct engine engine;
-    struct moed_metrics *metrics;
-    struct observe observe;
-    struct mailbox mailbox; /* finished jobs, from the workers */
-    struct drain drain;
-    struct spin spin;
-    struct keys keys; /* none: no key is asked for */
-    struct tls *tls;  /* for the sessions to come; NULL: plain HTTP */
-    struct reload reload;
-    struct notify notify;
-    struct watchdog watchdog;
-    uv_timer_t sweeper;
-    struct client *clients;    /* every open connection, with its request */
-    struct client *sweep_next; /* among them; NULL: the first */
-    struct peers peers;        /* whose they are, with --max-connections-per-client */
-    uint32_t n_clients;
-    uint32_t n_requests;         /* live ones */
-    _Atomic uint64_t body_bytes; /* held by their bodies, bounded by --max-inflight-bytes */
-    uint32_t n_away;             /* of them, suspended: in the thread pool or with the batcher */
-    bool stopping;               /* server_stop was called */
-    int result;                  /* of moed_server_run, with its reason */
-    struct moed_error error;
-};
-
-/* Leaves uv_run as soon as no request is away, since libmicrohttpd cannot close a connection that
- * is suspended; new requests are refused meanwhile. `code` and `message` become the result of
- * moed_server_run; the first call counts. */
-void server_stop(struct server *server, int code, const char *message);
-/* Called after a port ran, when what came back has been answered. */
-void server_check_stop(struct server *server);
-
-/* ---- daemon.c: libmicrohttpd's side ---- */
-int port_start(struct port *port, uint32_t max_connections, struct moed_error *err);
-/* Takes the listening socket back and closes it; open connections stay. Twice is fine. */
-void port_quiesce(struct port *port);
-void port_stop(struct port *port); /* closes all connections; none may be suspended */
-
-/* ---- loop.c: libmicrohttpd inside libuv ---- */
-int port_watch(struct port *port, struct moed_error *err);
-void port_unwatch(struct port *port);
-void port_run(struct port *port);
-/* Runs the ports where a connection was resumed since. */
-void server_run_resumed(struct server *server);
-
-/* ---- sweep.c: slow requests and clients that went away ---- */
-int sweep_start(struct server *server);
+/* Binds, loads the model on another thread, serves until SIGTERM or SIGINT, drains. 0 after a
+ * clean drain; otherwise a code with the reason. Call once, from the main thread. The strings of
+ * `options` stay valid until the process ends: a loader that a signal interrupted still reads
+ * while the process leaves. */
+int moed_server_run(const struct moed_server_options *options, struct moed_error *err);
 
 #endif

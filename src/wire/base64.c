@@ -1,6 +1,6 @@
 /* base64: RFC 4648, section 4: the standard alphabet, padded. Decoding is strict: no spaces, no
  * missing padding, no bits set that do not reach a byte, so that a text has one meaning. */
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

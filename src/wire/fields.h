@@ -2,7 +2,7 @@
 #ifndef MOED_WIRE_FIELDS_H
 #define MOED_WIRE_FIELDS_H
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 
 /* Each list ends in NULL; the index of a name is the value of its enum (of returns: the bit). */
 extern const char *const field_dtypes[];

@@ -2,7 +2,7 @@
 #ifndef MOED_WIRE_FINITE_H
 #define MOED_WIRE_FINITE_H
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 
 /* 0, or MOED_E_NOT_FINITE naming row and column. `data` [rows, columns], any alignment. */
 int check_finite(const char *name, enum moed_dtype dtype, const void *data, uint32_t rows,

@@ -1,6 +1,6 @@
 /* inflate: bodies that came compressed (RFC 1950 to 1952), into memory that grows with what they
  * turn out to hold, never beyond a limit: a few bytes may stand for a thousand times as many. */
-#include <moed/coding.h>
+#include "src/wire/coding.h"
 
 #include <stdlib.h>
 #include <string.h>

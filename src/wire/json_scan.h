@@ -3,8 +3,8 @@
 #ifndef MOED_WIRE_JSON_SCAN_H
 #define MOED_WIRE_JSON_SCAN_H
 
+#include "src/wire/wire.h"
 #include <cjson/cJSON.h>
-#include <moed/wire.h>
 
 /* A place in the text. Nothing past `end` is read; `err` receives every complaint. */
 struct json_scan {

@@ -2,7 +2,7 @@
 #ifndef MOED_WIRE_KSERVE_PARTS_H
 #define MOED_WIRE_KSERVE_PARTS_H
 
-#include <moed/kserve.h>
+#include "src/wire/kserve.h"
 
 #include "json_parts.h"
 

@@ -1,6 +1,6 @@
 /* kserve_response: an answer in KServe's form. Nothing in the envelope needs escaping: the model's
  * name is plain, and the id goes back as it was spelled. */
-#include <moed/kserve.h>
+#include "src/wire/kserve.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #ifndef MOED_WIRE_NUMBERS_H
 #define MOED_WIRE_NUMBERS_H
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 
 #include "text.h"
 

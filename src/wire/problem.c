@@ -1,6 +1,6 @@
 /* problem: the body of every error: RFC 9457's members, and "error" for KServe's clients. */
+#include "src/wire/wire.h"
 #include <cjson/cJSON.h>
-#include <moed/wire.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -11,9 +11,9 @@
  *
  * The argument needs doubles without excess precision, rounding to nearest (C's defaults on every
  * target with SSE2 or NEON), and a compiler that rounds its literals correctly. */
+#include "src/wire/wire.h"
 #include <float.h>
 #include <math.h>
-#include <moed/wire.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

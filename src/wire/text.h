@@ -2,7 +2,7 @@
 #ifndef MOED_WIRE_TEXT_H
 #define MOED_WIRE_TEXT_H
 
-#include <moed/base.h>
+#include "src/base/base.h"
 
 struct text {
     char *data;

@@ -8,7 +8,7 @@
  * in it, and at most one of 10^(k+1), which is shorter if it exists. All comparisons happen in
  * quarters of 10^k, on integers: a bound x becomes floor(4 x 10^-k), its lowest bit set if that
  * was not exact ("round to odd"), which keeps every order that matters. */
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 #include <string.h>
 
 #define MIN_POWER (-31) /* of the table: -k for the largest float32 and the least */

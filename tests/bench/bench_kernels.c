@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include "kernels/cpu/peak.h"
 #include "kernels/panel.h"

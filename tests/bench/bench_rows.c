@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/random.h"

@@ -1,9 +1,9 @@
 /* bench_wire: what one row costs on its way through JSON: read as a request, printed as an
  * answer; beside it what cJSON and C's own functions take for the same numbers.
  * Usage: bench_wire [H] */
+#include "src/wire/wire.h"
 #include <cjson/cJSON.h>
 #include <inttypes.h>
-#include <moed/wire.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

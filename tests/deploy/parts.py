@@ -34,7 +34,7 @@ def layers(text):
 
 @functools.cache
 def openapi():
-    return json.loads((ROOT / "src/server/openapi.json").read_text())
+    return json.loads((ROOT / "src/server/api/openapi.json").read_text())
 
 
 def image_user():

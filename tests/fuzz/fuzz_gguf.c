@@ -2,7 +2,7 @@
  * and all that an open file offers can be read. */
 #include "fuzz.h"
 
-#include <moed/gguf.h>
+#include "src/gguf/gguf.h"
 
 #include <stdio.h>
 #include <string.h>

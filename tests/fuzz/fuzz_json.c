@@ -2,8 +2,8 @@
  * or an error with a message. What was read is answered and read again. */
 #include "fuzz.h"
 
+#include "src/wire/wire.h"
 #include <math.h>
-#include <moed/wire.h>
 #include <stdlib.h>
 #include <string.h>
 

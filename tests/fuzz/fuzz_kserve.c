@@ -7,9 +7,9 @@
  * was read is sent again in the other form, and answered in both. */
 #include "fuzz.h"
 
+#include "src/wire/kserve.h"
 #include <cjson/cJSON.h>
 #include <math.h>
-#include <moed/kserve.h>
 #include <stdlib.h>
 #include <string.h>
 

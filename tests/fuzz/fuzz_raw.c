@@ -3,7 +3,7 @@
  *   dtype=f16&routing=topk&k=2\n<bytes> */
 #include "fuzz.h"
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -6,7 +6,7 @@ import rules
 from source import Tree, functions
 
 GOOD = """/* good: a file that breaks no rule. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 static int twice(int x)
 {
@@ -22,15 +22,15 @@ def function_of(lines, parameters="void"):
 
 # rule -> (path, text) that it must complain about
 BAD = {
-    rules.rooms: ("src/gguf/open.c", "/* x */\n#include <moed/backend.h>\n"),
-    rules.furniture: ("src/server/loop.c", '/* x */\n#include "src/batch/queue.h"\n'),
+    rules.rooms: ("src/gguf/open.c", '/* x */\n#include "src/backend/backend.h"\n'),
+    rules.furniture: ("src/server/http/loop.c", '/* x */\n#include "src/batch/queue.h"\n'),
     rules.include_style: ("src/gguf/open.c", '/* x */\n#include "moed/gguf.h"\n'),
     rules.file_length: ("src/gguf/open.c", "/* x */\n" + "int x;\n" * 500),
-    rules.door_length: ("include/moed/gguf.h", "/* x */\n" + "int x;\n" * 130),
+    rules.door_length: ("src/gguf/gguf.h", "/* x */\n" + "int x;\n" * 130),
     rules.function_length: ("src/gguf/open.c", function_of(101)),
     rules.parameter_count: ("src/gguf/open.c", function_of(9, ", ".join(["int x"] * 7))),
-    rules.no_exit: ("src/server/loop.c", "/* x */\n    abort();\n"),
-    rules.no_environment: ("src/server/loop.c", '/* x */\n    getenv("HOME");\n'),
+    rules.no_exit: ("src/server/http/loop.c", "/* x */\n    abort();\n"),
+    rules.no_environment: ("src/server/http/loop.c", '/* x */\n    getenv("HOME");\n'),
     rules.no_machine_paths: ("README.md", "cd /home/someone/moed\n"),
     rules.opening_comment: ("src/gguf/open.c", "int x;\n"),
     rules.no_leftovers: ("src/gguf/open.c", "/* TO" + "DO: later */\n"),
@@ -64,7 +64,7 @@ class Rules(unittest.TestCase):
         for room, door in (("batch", "wire"), ("wire", "batch"), ("gguf", "model"),
                            ("moe", "backend"), ("kernels", "base")):
             path = f"src/{room}/x.c" if room != "kernels" else "kernels/x.c"
-            tree = Tree({path: f"#include <moed/{door}.h>\n"})
+            tree = Tree({path: f'#include "src/{door}/{door}.h"\n'})
             self.assertTrue(list(rules.rooms(tree)), f"{room} included {door}")
 
     def test_the_first_long_function_counts_among_few(self):

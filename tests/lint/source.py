@@ -31,6 +31,8 @@ class Tree:
         for folder, folders, names in os.walk(root):
             folders[:] = [name for name in folders if not SKIPPED.fullmatch(name)]
             for name in names:
+                if name == ".git":  # a work tree's
+                    continue
                 path = pathlib.Path(folder, name)
                 try:
                     files[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 #ifndef MOED_TEST_CUDA_RIG_H
 #define MOED_TEST_CUDA_RIG_H
 
-#include <moed/backend.h>
+#include "src/backend/backend.h"
 
 #include "../support/tiny.h"
 

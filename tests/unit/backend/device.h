@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #ifdef MOED_WITH_CUDA
-#include "src/backend/cuda.h"
+#include "src/backend/cuda/cuda.h"
 
 static inline bool has_device(void)
 {

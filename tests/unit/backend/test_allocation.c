@@ -1,7 +1,7 @@
 /* A warm forward pass allocates nothing: malloc and its kin are interposed and counted. */
 #include "../support/tiny.h"
 
-#include <moed/backend.h>
+#include "src/backend/backend.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>

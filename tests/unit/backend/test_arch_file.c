@@ -2,7 +2,7 @@
  * have, with a file that says what it is like, still gives the golden answer. */
 #include "../support/golden.h"
 
-#include <moed/model.h>
+#include "src/model/model.h"
 #include <moed/moed.h>
 
 #include <stdio.h>

@@ -3,8 +3,8 @@
  * every mode that it takes. */
 #include "tests/unit/model/claims.h"
 
+#include "src/backend/backend.h"
 #include <math.h>
-#include <moed/backend.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,15 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/model/model.h"
 #include <cmocka.h>
-#include <moed/model.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../support/tiny.h"
 #include "kernels/formats.h"
-#include "src/backend/cuda_workspace.h"
+#include "src/backend/cuda/workspace.h"
 
 #define HIDDEN  512
 #define WIDTH   256

@@ -12,7 +12,7 @@
 
 #include "cuda_rig.h"
 #include "device.h"
-#include "src/backend/cuda_workspace.h"
+#include "src/backend/cuda/workspace.h"
 
 static const struct tiny_spec plain = {
     .layers = 2, .hidden = 256, .width = 256, .experts = 6, .used = 2, .type = "Q5_K", .seed = 5};

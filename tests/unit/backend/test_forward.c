@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/backend/backend.h"
 #include <cmocka.h>
 #include <math.h>
-#include <moed/backend.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

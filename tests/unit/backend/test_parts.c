@@ -2,7 +2,7 @@
  * parts of a layer add up to the whole, and each part routes as the whole does. */
 #include "tests/unit/model/claims.h"
 
-#include <moed/backend.h>
+#include "src/backend/backend.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

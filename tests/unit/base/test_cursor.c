@@ -1,5 +1,5 @@
 /* The cursor: little-endian values, and no byte past the end, whatever is asked for. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The log: its two forms, levels, escaping, long lines, and lines of many threads. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <math.h>
 #include <pthread.h>

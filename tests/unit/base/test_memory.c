@@ -1,5 +1,5 @@
 /* Checked arithmetic and allocation, and the clocks. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

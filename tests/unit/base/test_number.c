@@ -1,5 +1,5 @@
 /* Decimal numbers: what is read, what is left, what is refused. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Sets: their runs, and their text where there is room and where there is not. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

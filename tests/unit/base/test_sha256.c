@@ -1,5 +1,5 @@
 /* sha256: the examples of FIPS 180-4, and any way of cutting the input into updates. */
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

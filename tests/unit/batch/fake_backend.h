@@ -1,10 +1,10 @@
-/* A double of <moed/backend.h> whose arithmetic shows mix-ups: every row carries the tag of its
- * job in column 0 and its number in column 1, and comes back as a function of both and the layer.
- * Calls can be held at a gate, made to fail, and are recorded. */
+/* A double of src/backend/backend.h whose arithmetic shows mix-ups: every row carries the tag of
+ * its job in column 0 and its number in column 1, and comes back as a function of both and the
+ * layer. Calls can be held at a gate, made to fail, and are recorded. */
 #ifndef FAKE_BACKEND_H
 #define FAKE_BACKEND_H
 
-#include <moed/backend.h>
+#include "src/backend/backend.h"
 
 #include <pthread.h>
 

@@ -5,7 +5,7 @@
 
 #include "fake_backend.h"
 
-#include <moed/batch.h>
+#include "src/batch/batch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

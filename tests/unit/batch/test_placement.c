@@ -1,4 +1,4 @@
-/* Which NUMA nodes workers keep to. The machine is a double of <moed/base.h>'s processors: it has
+/* Which NUMA nodes workers keep to. The machine is a double of src/base/base.h's processors: it has
  * as many nodes as a test says. */
 #include "fixture.h"
 

@@ -1,5 +1,5 @@
 /* Responses as they arrive: whole, a byte at a time, and such as are none. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Asking over a connection that is kept, against a server of a few scripted answers. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include <pthread.h>
 #include <setjmp.h>

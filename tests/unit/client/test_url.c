@@ -1,5 +1,5 @@
 /* The forms of a URL. */
-#include <moed/client.h>
+#include "src/client/client.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

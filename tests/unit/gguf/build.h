@@ -2,7 +2,7 @@
 #ifndef MOED_TEST_GGUF_BUILD_H
 #define MOED_TEST_GGUF_BUILD_H
 
-#include <moed/gguf.h>
+#include "src/gguf/gguf.h"
 
 /* ggml's numbers of the types that the tests use, written out: not the code under test's. */
 #define TYPE_F32  0

@@ -3,7 +3,7 @@
 #include "kernels/grids.h"
 #include "second_decoder.h"
 
-#include <moed/base.h>
+#include "src/base/base.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* What makes a run good or bad. */
-#include <moed/load.h>
+#include "src/load/load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The histogram of times: bounded error, any time, any share. */
-#include <moed/load.h>
+#include "src/load/load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Cells: found again by name and labels, kept apart by them, and summed exactly over threads. */
-#include <moed/metrics.h>
+#include "src/metrics/metrics.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* The Prometheus text: every line well-formed, families whole, histograms cumulative. */
-#include <moed/metrics.h>
+#include "src/metrics/metrics.h"
 
 #include <math.h>
 #include <setjmp.h>

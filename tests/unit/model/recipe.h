@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <moed/model.h>
+#include "src/model/model.h"
 
 #define RECIPE_MAX 64
 

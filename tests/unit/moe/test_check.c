@@ -1,5 +1,5 @@
 /* What a supplied routing may say, and how its faults are named. */
-#include <moed/moe.h>
+#include "src/moe/moe.h"
 
 #include <math.h>
 #include <setjmp.h>

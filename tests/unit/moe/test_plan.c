@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/moe/moe.h"
 #include <cmocka.h>
-#include <moed/moe.h>
 #include <string.h>
 
 #include "kernels/random.h"

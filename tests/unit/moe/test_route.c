@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/moe/moe.h"
 #include <cmocka.h>
 #include <math.h>
-#include <moed/moe.h>
 #include <stdlib.h>
 #include <string.h>
 

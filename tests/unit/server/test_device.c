@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/backend/backend.h"
+#include "src/client/client.h"
+#include "src/server/server.h"
 #include <cmocka.h>
-#include <moed/backend.h>
-#include <moed/client.h>
-#include <moed/server.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Files of API keys, and what a request has to show. */
-#include "src/server/keys.h"
+#include "src/server/http/keys.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Addresses of --listen, and the sockets that they become. */
-#include "src/server/listen.h"
+#include "src/server/http/listen.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

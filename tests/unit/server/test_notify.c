@@ -1,5 +1,5 @@
 /* Datagrams to a service manager, as systemd would get them. */
-#include "src/server/notify.h"
+#include "src/server/life/notify.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Connections counted by address. */
-#include "src/server/peers.h"
+#include "src/server/http/peers.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* The route table: paths, layers in paths, methods. */
-#include "src/server/routes.h"
+#include "src/server/api/routes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

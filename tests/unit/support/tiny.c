@@ -1,7 +1,7 @@
 /* tiny: writes small models with moed's own GGUF writer. */
 #include "tiny.h"
 
-#include <moed/gguf.h>
+#include "src/gguf/gguf.h"
 
 #include <math.h>
 #include <stdio.h>

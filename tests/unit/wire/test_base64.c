@@ -1,7 +1,7 @@
 /* base64: the vectors of RFC 4648, section 10, every byte, and what must be refused. */
 #include "cmocka_all.h"
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 #include <stdlib.h>
 #include <string.h>
 

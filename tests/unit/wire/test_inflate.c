@@ -1,5 +1,5 @@
 /* Bodies that came compressed: what zlib wrote, and what a stranger might. */
-#include <moed/coding.h>
+#include "src/wire/coding.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* Good JSON bodies, each form of each field, and what is read from them. */
 #include "cmocka_all.h"
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Malformed JSON bodies: each is refused with its code and a message that names the fault. */
 #include "cmocka_all.h"
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 #include <stdlib.h>
 #include <string.h>
 

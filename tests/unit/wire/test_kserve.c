@@ -1,7 +1,7 @@
 /* KServe bodies: inputs as numbers and as bytes in any mix, parameters, wanted outputs. */
 #include "cmocka_all.h"
 
-#include <moed/kserve.h>
+#include "src/wire/kserve.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

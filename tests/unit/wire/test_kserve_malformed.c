@@ -1,7 +1,7 @@
 /* Malformed KServe bodies: each is refused with its code and a message that names the fault. */
 #include "cmocka_all.h"
 
-#include <moed/kserve.h>
+#include "src/wire/kserve.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* KServe answers: exact texts, and where the bytes stand. */
 #include "cmocka_all.h"
 
+#include "src/wire/kserve.h"
 #include <math.h>
-#include <moed/kserve.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* problem+json: the members of RFC 9457, "error" beside them, and text that needs escaping. */
 #include "cmocka_all.h"
 
+#include "src/wire/wire.h"
 #include <cjson/cJSON.h>
-#include <moed/wire.h>
 #include <stdlib.h>
 #include <string.h>
 

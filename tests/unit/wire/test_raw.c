@@ -1,8 +1,8 @@
 /* Raw bodies: parameters, shapes from lengths, and what is refused. */
 #include "cmocka_all.h"
 
+#include "src/wire/wire.h"
 #include <math.h>
-#include <moed/wire.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

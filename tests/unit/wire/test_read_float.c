@@ -1,8 +1,8 @@
 /* The reader: the same bits as C's own strtof on every text, and JSON's grammar, no more. */
 #include "cmocka_all.h"
 
+#include "src/wire/wire.h"
 #include <math.h>
-#include <moed/wire.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

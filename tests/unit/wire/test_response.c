@@ -1,9 +1,9 @@
 /* Answers, as JSON and as raw bytes: exact texts, and every number read back by cJSON. */
 #include "cmocka_all.h"
 
+#include "src/wire/wire.h"
 #include <cjson/cJSON.h>
 #include <math.h>
-#include <moed/wire.h>
 #include <stdlib.h>
 #include <string.h>
 

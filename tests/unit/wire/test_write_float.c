@@ -1,7 +1,7 @@
 /* The printer: every float reads back to itself, in the fewest digits, and the closest of those. */
 #include "cmocka_all.h"
 
-#include <moed/wire.h>
+#include "src/wire/wire.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

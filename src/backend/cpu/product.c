@@ -1,0 +1,146 @@
+/* cpu_product: a block of a matrix times some rows, packed or not. */
+#include "cpu.h"
+#include "kernels/panel.h"
+#include "src/backend/team.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t rows_that_fit(size_t row_bytes)
+{
+    const size_t fit = GATHER_BYTES / row_bytes;
+
+    if (fit < GATHER_LEAST)
+        return GATHER_LEAST;
+    return fit < BLOCK_ROWS ? (uint32_t)fit : BLOCK_ROWS;
+}
+
+uint32_t cpu_rows_at_once(const struct matrix *m)
+{
+    return rows_that_fit(moed_rows_bytes(rows_kind(m), m->cols));
+}
+
+void cpu_fetch(const void *from, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch((const uint8_t *)from + at);
+}
+
+struct moed_gather_shape cpu_shape(const struct matrix *m)
+{
+    return (struct moed_gather_shape){rows_kind(m), m->cols, m->product ? m->product->height : 1};
+}
+
+bool cpu_gathered_init(struct gathered *g, uint32_t cols)
+{
+    const size_t least = GATHER_LEAST * moed_rows_bytes(MOED_ROWS_F32, cols);
+
+    g->data = moed_aligned_alloc(least > GATHER_BYTES ? least : GATHER_BYTES, 1);
+    g->apart = moed_calloc(moed_gather_apart_max(BLOCK_ROWS, cols), sizeof *g->apart);
+    return g->data && g->apart;
+}
+
+void cpu_gathered_fini(struct gathered *g)
+{
+    free(g->data);
+    free(g->apart);
+}
+
+void cpu_gather(const struct matrix *m, uint32_t n, struct gathered *g, struct inputs *in)
+{
+    const struct moed_gather_shape shape = cpu_shape(m);
+
+    in->gathered.n = n;
+    if (!m->product)
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + 1 < n) /* rows are anywhere in the batch: no prefetcher foresees the next */
+            cpu_fetch(in->rows[i + 1], moed_rows_bytes(shape.kind, shape.cols));
+        moed_gather_row(&shape, n, i, in->rows[i], g->data);
+    }
+    moed_gather_view(&shape, n, g->data, g->apart, &in->gathered);
+}
+
+static uint32_t block_cols(const struct block *b)
+{
+    const uint32_t left = b->matrix->rows - b->col;
+
+    return left < BLOCK_COLS ? left : BLOCK_COLS;
+}
+
+static struct moed_panels panels_of(const struct block *b)
+{
+    const struct matrix *m = b->matrix;
+
+    return (struct moed_panels){
+        .data = matrix_expert(m, b->expert) + b->col / MOED_PANEL_ROWS * m->panel_bytes,
+        .panel_bytes = m->panel_bytes,
+        .panels = (block_cols(b) + MOED_PANEL_ROWS - 1) / MOED_PANEL_ROWS,
+        .cols = m->cols,
+    };
+}
+
+void cpu_fetch_block(const struct block *b)
+{
+    const struct moed_panels panels = panels_of(b);
+
+    if (b->matrix->product)
+        cpu_fetch(panels.data, panels.panels * panels.panel_bytes);
+}
+
+uint32_t cpu_product(const struct pass *p, const struct inputs *in, const struct block *block,
+                     const struct block *next, float *tile)
+{
+    const struct matrix *m = block->matrix;
+
+    if (m->product) {
+        struct moed_panels panels = panels_of(block);
+
+        if (next && next->matrix->product) {
+            const struct moed_panels following = panels_of(next);
+
+            panels.next = following.data;
+            panels.next_bytes = following.panels * following.panel_bytes;
+        }
+        m->product->multiply(&panels, &in->gathered, tile, BLOCK_COLS);
+    } else {
+        const struct moed_weight_rows rows = {
+            .format = m->format,
+            .data = matrix_expert(m, block->expert) + block->col * m->row_bytes,
+            .row_bytes = m->row_bytes,
+            .rows = block_cols(block),
+            .cols = m->cols,
+        };
+
+        p->isa->multiply_rows(&rows, (const float *const *)in->rows, in->gathered.n, tile,
+                              BLOCK_COLS, p->ws->scratch[team_rank()].decoded);
+    }
+    return block_cols(block);
+}
+
+void cpu_multiply_all(struct pass *p, const struct matrix *m, const struct row_set *set, float *out,
+                      size_t ld)
+{
+    const uint32_t col_blocks = (m->rows + BLOCK_COLS - 1) / BLOCK_COLS;
+    const uint32_t step = cpu_rows_at_once(m);
+    const uint32_t row_blocks = (p->rows + step - 1) / step;
+
+#pragma omp for schedule(dynamic)
+    for (uint32_t task = 0; task < col_blocks * row_blocks; task++) {
+        const uint32_t first = task / col_blocks * step;
+        struct cpu_scratch *s = &p->ws->scratch[team_rank()];
+        const uint32_t n = p->rows - first < step ? p->rows - first : step;
+        const struct block block = {m, 0, task % col_blocks * BLOCK_COLS};
+        struct inputs in;
+
+        for (uint32_t i = 0; i < n; i++)
+            in.rows[i] = row_of(set, rows_kind(m), first + i);
+        cpu_gather(m, n, &s->of_up, &in);
+
+        const uint32_t cols = cpu_product(p, &in, &block, NULL, s->up);
+
+        for (uint32_t i = 0; i < n; i++)
+            memcpy(out + (first + i) * ld + block.col, s->up + (size_t)i * BLOCK_COLS,
+                   cols * sizeof *out);
+    }
+}

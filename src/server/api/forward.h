@@ -1,0 +1,55 @@
+/* forward.h: requests with rows: the MoE forward pass, and the router alone. */
+#ifndef MOED_SERVER_FORWARD_H
+#define MOED_SERVER_FORWARD_H
+
+#include "src/batch/batch.h"
+#include "src/wire/kserve.h"
+
+struct request;
+
+enum forward_format { FORWARD_RAW, FORWARD_JSON, FORWARD_KSERVE };
+
+struct forward {
+    enum forward_format format;
+    size_t json_size; /* of a KServe body, or MOED_KSERVE_NO_HEADER */
+    bool has_path_layer;
+    uint32_t path_layer;
+    struct moed_raw_params params;  /* of the query and the X-MoE-* headers */
+    const struct moed_layer *layer; /* NULL until it is known */
+    struct moed_request wire;       /* the parsed body */
+    struct moed_kserve kserve;      /* what else a KServe body says */
+    struct moed_job job;
+    bool submitted;
+    void *output; /* what the job writes */
+    int32_t *expert_ids;
+    float *expert_weights;
+    float *logits;
+    uint64_t begun_ns, read_ns;     /* the body was complete; from then until it was submitted */
+    uint64_t finished_ns, print_ns; /* the job was done; from then until it was printed */
+    struct moed_error error;        /* of the step that ran on the pool */
+};
+
+void forward_init(struct forward *forward);
+void forward_fini(struct forward *forward);
+
+/* ---- admit.c ---- */
+/* From the headers alone: media type, parameters, layer, length, room in the queue. */
+int forward_admit(struct request *request, struct moed_error *err);
+int forward_admit_kserve(struct request *request, struct moed_error *err);
+/* Finds the layer among path, parameters and body, which must not contradict each other. Any
+ * thread that has the request. */
+int forward_find_layer(struct request *request, struct moed_error *err);
+
+/* ---- job.c ---- */
+/* The job of a parsed request. Any thread that has it. */
+int job_fill(struct request *request, struct moed_error *err);
+
+/* ---- forward.c ---- */
+void forward_begin(struct request *request);  /* the body is complete */
+void forward_finish(struct request *request); /* the job is done; on the loop */
+
+/* ---- result.c ---- */
+/* Prints what the job computed and answers. */
+void result_answer(struct request *request);
+
+#endif

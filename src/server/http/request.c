@@ -1,0 +1,278 @@
+/* request.c: the life of a request.
+ *
+ *                      ┌────────────────────────────────────────────► CUT ──────────────┐
+ *                      │ too slow, too long, shutting down                               │
+ *   created ──► READING ──► handler ──► ANSWERED ──► RESPONDING ──► destroyed ◄──────────┘
+ *                              │            ▲
+ *                              └──► AWAY ───┘  thread pool or batcher, connection suspended
+ *
+ * Ownership is by lifetime: a request belongs to its connection and is destroyed in libmicrohttpd's
+ * "completed" callback, which is not called for a suspended connection. So whoever has a request
+ * while it is AWAY may use it without a lock or a count, and a client that disconnects in that time
+ * is found out by the sweep, which only marks the job as cancelled. */
+#include "request.h"
+
+#include "framing.h"
+#include "src/server/api/inferences.h"
+#include "src/server/api/kserve.h"
+#include "src/server/api/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *request_header(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+/* Copies a header that goes into logs and answers, if it is plain printable text that fits. */
+static void copy_plain(char *to, size_t size, const char *from)
+{
+    size_t length = from != NULL ? strlen(from) : 0;
+
+    to[0] = '\0';
+    if (length >= size)
+        return;
+    for (size_t i = 0; i < length; i++)
+        if (from[i] <= ' ' || from[i] > '~' || from[i] == '"' || from[i] == '\\')
+            return;
+    if (length > 0)
+        memcpy(to, from, length + 1);
+}
+
+struct request *request_create(struct port *port, struct MHD_Connection *connection,
+                               const char *method)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct server *server = port->server;
+    struct request *r;
+
+    if (info == NULL || info->socket_context == NULL)
+        return NULL;
+    r = moed_calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->client = info->socket_context;
+    client_begins_request(r->client, r);
+    r->server = server;
+    r->port = port;
+    r->connection = connection;
+    r->started_ns = moed_now_ns();
+    r->work.data = r;
+    forward_init(&r->forward);
+    copy_plain(r->method, sizeof r->method, route_method_known(method) ? method : "OTHER");
+    copy_plain(r->id, sizeof r->id, request_header(r, "X-Request-Id"));
+    if (r->id[0] == '\0')
+        observe_make_id(&server->observe, r->id, sizeof r->id);
+    copy_plain(r->traceparent, sizeof r->traceparent, request_header(r, "traceparent"));
+
+    server->n_requests++;
+    return r;
+}
+
+/* About what it holds. */
+static uint64_t memory_of(const struct request *r)
+{
+    const struct moed_request *wire = &r->forward.wire;
+
+    return r->body.capacity + r->reply.size + (uint64_t)wire->rows * wire->hidden * sizeof(float);
+}
+
+/* On any thread: nobody else knows the request any more. */
+static void release(uv_work_t *work)
+{
+    struct request *r = work->data;
+
+    forward_fini(&r->forward);
+    body_drop(&r->body);
+    reply_fini(&r->reply);
+}
+
+static void released(uv_work_t *work, int status)
+{
+    struct request *r = work->data;
+
+    (void)status;
+    body_fini(r);
+    free(r);
+}
+
+void request_destroy(struct request *r)
+{
+    struct server *server = r->server;
+
+    observe_request(&server->observe, r);
+    inferences_count(r);
+    client_ends_request(r->client);
+    server->n_requests--;
+    if (memory_of(r) <= BODY_INLINE_FREE ||
+        uv_queue_work(&server->loop, &r->work, release, released) != 0) {
+        release(&r->work);
+        released(&r->work, 0);
+    }
+}
+
+/* Whether the route may be used now. */
+static int check_phase(const struct request *request, struct moed_error *err)
+{
+    const struct server *server = request->server;
+
+    if (!request->route->needs_model)
+        return 0;
+    if (server->phase == SERVER_LOADING)
+        return moed_fail(err, MOED_E_LOADING,
+                         "the model is loading; GET /readyz says when it is there");
+    if (server->phase == SERVER_CLOSING)
+        return moed_fail(err, MOED_E_DRAINING, "the server is shutting down and takes no new work");
+    return 0;
+}
+
+/* Also for paths that do not exist: what does is nobody's business without a key. */
+static int check_key(const struct request *request, struct moed_error *err)
+{
+    const struct server *server = request->server;
+    enum route_access access = request->route != NULL ? request->route->access : ROUTE_KEYED;
+
+    if (server->keys.n == 0 || access == ROUTE_OPEN ||
+        (access == ROUTE_METRICS && server->options->metrics_open))
+        return 0;
+    if (keys_allow(&server->keys, request_header(request, "Authorization"),
+                   request_header(request, "X-API-Key")))
+        return 0;
+    return moed_fail(err, MOED_E_UNAUTHORIZED,
+                     "found no API key of this server, expected one in \"Authorization: Bearer\" "
+                     "or in X-API-Key");
+}
+
+/* All that can be known before the body. */
+static int check_head(struct request *request, const char *path, struct moed_error *err)
+{
+    struct route_match match;
+    int rc = route_find(request->method, path, &match, err);
+
+    request->route = match.route;
+    memcpy(request->allow, match.allow, sizeof request->allow);
+    if (check_key(request, err) != 0)
+        return err->code;
+    if (rc != 0)
+        return rc;
+    request->forward.has_path_layer = match.has_layer;
+    request->forward.path_layer = match.layer;
+    rc = body_check(request, err);
+    if (rc == 0)
+        rc = check_phase(request, err);
+    if (rc == 0 && match.model.size > 0)
+        rc = kserve_find(request, &match, err);
+    if (rc == 0 && request->route->admit != NULL)
+        rc = request->route->admit(request, err);
+    return rc;
+}
+
+/* A refused request is answered when its body has been heard out (and thrown away), so that the
+ * client reads our answer and not a broken connection, and may use the connection again. A client
+ * that asked first ("Expect") or has much to send is told at once. */
+static enum MHD_Result refuse(struct request *request)
+{
+    const struct body *body = &request->body;
+
+    if (body_expected(body) && request_header(request, "Expect") != NULL) {
+        request_fail(request, &request->fault);
+        return reply_send(request);
+    }
+    if (body->declared > BODY_HEARD_OUT_MAX || request->misframed)
+        body_cut(request, request->fault.code, request->fault.message);
+    return MHD_YES;
+}
+
+enum MHD_Result request_begin(struct request *request, const char *target, const char *version)
+{
+    body_begin(request);
+    request->misframed = framing_check(request, version, &request->fault) != 0;
+    if (!request->misframed && check_head(request, framing_path(target), &request->fault) == 0)
+        return MHD_YES;
+    return refuse(request);
+}
+
+enum MHD_Result request_take(struct request *request, const char *data, size_t size)
+{
+    struct moed_error err = {0};
+
+    if (request->stage != REQUEST_READING)
+        return MHD_YES; /* swallowed */
+    request->body.seen += size;
+    if (request->fault.code != 0) {
+        if (request->body.seen > BODY_HEARD_OUT_MAX)
+            body_cut(request, request->fault.code, request->fault.message);
+    } else if (body_append(request, data, size, &err) != 0)
+        body_cut(request, err.code, err.message);
+    return MHD_YES;
+}
+
+enum MHD_Result request_proceed(struct request *request)
+{
+    if (request->stage == REQUEST_CUT)
+        return MHD_NO; /* answered already: close */
+    if (request->stage == REQUEST_READING) {
+        if (request->server->stopping && request->fault.code == 0)
+            moed_fail(&request->fault, MOED_E_DRAINING, "the server is stopping");
+        if (request->fault.code != 0)
+            request_fail(request, &request->fault);
+        else
+            request->route->handle(request);
+    }
+    return request->stage == REQUEST_ANSWERED ? reply_send(request) : MHD_YES;
+}
+
+void request_leave(struct request *request)
+{
+    if (request->stage == REQUEST_AWAY)
+        return;
+    request->stage = REQUEST_AWAY;
+    request->server->n_away++;
+    MHD_suspend_connection(request->connection);
+}
+
+void request_answer(struct request *request)
+{
+    bool away = request->stage == REQUEST_AWAY;
+
+    request->stage = REQUEST_ANSWERED;
+    if (!away)
+        return;
+    request->server->n_away--;
+    request->port->resumed = true;
+    MHD_resume_connection(request->connection);
+}
+
+void request_fail(struct request *request, const struct moed_error *err)
+{
+    reply_problem(request, err->code, err->message);
+    request_answer(request);
+}
+
+static void on_work(uv_work_t *work)
+{
+    struct request *request = work->data;
+
+    request->offloaded(request);
+}
+
+static void on_landed(uv_work_t *work, int status)
+{
+    struct request *request = work->data;
+    struct server *server = request->server;
+
+    (void)status; /* never cancelled: the server waits for its requests */
+    request->landed(request);
+    server_run_resumed(server);
+}
+
+void request_offload(struct request *request, void (*work)(struct request *),
+                     void (*landed)(struct request *))
+{
+    request_leave(request);
+    request->offloaded = work;
+    request->landed = landed;
+    uv_queue_work(&request->server->loop, &request->work, on_work, on_landed);
+}
