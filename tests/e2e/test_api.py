@@ -11,7 +11,7 @@ import unittest
 import harness
 from harness import RAW, floats, ints
 
-ROUTES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/server/api/routes.c")
+ROUTES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/server/api/endpoints.c")
 
 
 class Api(unittest.TestCase):

@@ -89,6 +89,35 @@ def furniture(tree):
                 yield f"{path}: includes {target}, which is {match[1]}'s furniture"
 
 
+# Wings of rooms, lowest first: a wing includes itself and those before it. The first of backend is
+# what stands in no wing; cpu and cuda stand side by side.
+WINGS = {"server": (("http",), ("api",), ("life",)), "backend": (("",), ("cpu", "cuda"))}
+
+
+def wing_of(path):
+    """(room, wing) of a file in a room with wings, or None."""
+    parts = path.split("/")
+    if len(parts) > 2 and parts[0] == "src" and parts[1] in WINGS and not door_of(path):
+        return parts[1], parts[2] if len(parts) > 3 else ""
+    return None
+
+
+def wings(tree):
+    """Arrows between the wings of a room run one way, down."""
+    for path, text in tree.c_files(*SOURCES):
+        if not wing_of(path):
+            continue
+        room, wing = wing_of(path)
+        floor_of = {name: floor for floor, names in enumerate(WINGS[room]) for name in names}
+        if wing not in floor_of:
+            yield f"{path}: {room} has no wing {wing} in tests/lint/rules.py"
+            continue
+        for _, target in includes(text):
+            there = wing_of(target)
+            if there and there[0] == room and there[1] != wing and floor_of[there[1]] >= floor_of[wing]:
+                yield f"{path}: {wing or room} may not include {target}"
+
+
 def include_style(tree):
     """What is installed is <moed/x.h>; everything else of ours stands in quotes."""
     for path, text in tree.c_files():
@@ -226,7 +255,7 @@ def clang_format_missing():
     return None if shutil.which("clang-format") else "clang-format is not installed"
 
 
-RULES = [rooms, furniture, include_style, file_length, door_length, function_length,
+RULES = [rooms, wings, furniture, include_style, file_length, door_length, function_length,
          parameter_count, no_exit, no_environment, no_machine_paths, opening_comment,
          no_leftovers, documents_name_files_that_exist, clang_format]
 NEEDS = {clang_format: clang_format_missing}

@@ -2,9 +2,9 @@
  * traceparent) was checked as it came in, and is escaped again by the log. */
 #include "access.h"
 
+#include "forward.h"
 #include "health.h"
-#include "routes.h"
-#include "src/server/http/request.h"
+#include "service.h"
 
 enum { MAX_FIELDS = 14, NS_A_US = 1000, FAILURES_A_SECOND = 100 };
 
@@ -77,7 +77,7 @@ void access_log(struct access *access, const struct request *request, const char
                 unsigned status, uint64_t ns)
 {
     const bool failed = status >= MHD_HTTP_BAD_REQUEST && !is_probe(request);
-    enum moed_log_level level = request->server->options->log_requests;
+    enum moed_log_level level = service_of(request)->options->log_requests;
     const bool raised = failed && level == MOED_LOG_DEBUG;
     struct line line = {.n = 0};
 
@@ -95,6 +95,7 @@ void access_log(struct access *access, const struct request *request, const char
     if (failed && request->reply.code != 0)
         add_text(&line, "code", moed_error_info(request->reply.code)->code);
     add_number(&line, "ms", microseconds(ns) / 1e3);
-    add_rows(&line, &request->forward);
+    if (forward_is_of(request))
+        add_rows(&line, forward_of(request));
     moed_log_event(level, "request", line.fields, line.n);
 }

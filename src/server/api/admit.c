@@ -1,6 +1,6 @@
 /* admit.c: what is refused before a byte of the body has been read. */
-#include "routes.h"
-#include "src/server/http/request.h"
+#include "forward.h"
+#include "service.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -28,8 +28,8 @@ static int read_media_type(struct request *request, struct moed_error *err)
         return moed_fail(err, MOED_E_MEDIA_TYPE,
                          "Content-Type: found none, accepted are application/json and "
                          "application/octet-stream");
-    request->forward.format = is_type(type, "application/json") ? FORWARD_JSON : FORWARD_RAW;
-    if (request->forward.format == FORWARD_JSON || is_type(type, "application/octet-stream"))
+    forward_of(request)->format = is_type(type, "application/json") ? FORWARD_JSON : FORWARD_RAW;
+    if (forward_of(request)->format == FORWARD_JSON || is_type(type, "application/octet-stream"))
         return 0;
     return moed_fail(err, MOED_E_MEDIA_TYPE,
                      "Content-Type: found %.64s, accepted are application/json and "
@@ -82,7 +82,7 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
 
 static int read_params(struct request *request, struct moed_error *err)
 {
-    struct reading reading = {&request->forward, err, 0};
+    struct reading reading = {forward_of(request), err, 0};
 
     MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, on_query, &reading);
     if (reading.rc == 0)
@@ -92,11 +92,11 @@ static int read_params(struct request *request, struct moed_error *err)
 
 int forward_find_layer(struct request *request, struct moed_error *err)
 {
-    const struct engine *engine = &request->server->engine;
-    struct forward *f = &request->forward;
+    const struct engine *engine = &service_of(request)->engine;
+    struct forward *f = forward_of(request);
     const struct moed_request *given[] = {&f->params.request, &f->wire};
-    bool known = f->has_path_layer;
-    uint32_t layer = f->path_layer;
+    bool known = request->has_path_layer;
+    uint32_t layer = request->path_layer;
 
     for (size_t i = 0; i < MOED_ARRAY_LEN(given); i++) {
         if (!given[i]->has_layer)
@@ -129,27 +129,27 @@ static bool only_rows(const struct forward *f)
 /* How many rows a body of this length must have at least, for the queue's bound. */
 static int check_room(const struct request *request, struct moed_error *err)
 {
-    const struct forward *f = &request->forward;
-    const struct server *server = request->server;
+    const struct forward *f = forward_of(request);
+    const struct service *service = service_of(request);
     uint64_t rows = 1;
 
     if (only_rows(f) && request->body.has_length && request->body.coding == MOED_CODING_IDENTITY)
         rows = request->body.declared /
                (moed_dtype_size(f->params.request.dtype) * (uint64_t)f->layer->hidden);
-    if (rows > server->options->max_request_rows)
+    if (rows > service->options->max_request_rows)
         return moed_fail(err, MOED_E_TOO_LARGE, "%llu rows in one request, the limit is %u",
-                         (unsigned long long)rows, server->options->max_request_rows);
-    return moed_batcher_admits(server->engine.batcher, (uint32_t)rows, err);
+                         (unsigned long long)rows, service->options->max_request_rows);
+    return moed_batcher_admits(service->engine.batcher, (uint32_t)rows, err);
 }
 
 /* What does not depend on how the format became known. A layer that only the body can name is
  * found later. */
 static int admit(struct request *request, struct moed_error *err)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
     int rc = read_params(request, err);
 
-    if (rc == 0 && (f->format == FORWARD_RAW || only_rows(f) || f->has_path_layer ||
+    if (rc == 0 && (f->format == FORWARD_RAW || only_rows(f) || request->has_path_layer ||
                     f->params.request.has_layer))
         rc = forward_find_layer(request, err);
     return rc != 0 ? rc : check_room(request, err);
@@ -173,7 +173,7 @@ static int read_json_size(struct request *request, struct moed_error *err)
     if (text != NULL && (!moed_read_u64(&end, &size) || *end != '\0'))
         return moed_fail(err, MOED_E_MALFORMED,
                          "%s: found \"%.32s\", expected the bytes of the body's JSON", name, text);
-    request->forward.json_size = (size_t)size;
+    forward_of(request)->json_size = (size_t)size;
     return 0;
 }
 
@@ -182,7 +182,7 @@ int forward_admit_kserve(struct request *request, struct moed_error *err)
 {
     int rc = body_read_coding(request, err);
 
-    request->forward.format = FORWARD_KSERVE;
+    forward_of(request)->format = FORWARD_KSERVE;
     if (rc == 0)
         rc = read_json_size(request, err);
     return rc != 0 ? rc : admit(request, err);

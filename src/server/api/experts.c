@@ -2,7 +2,7 @@
  * numbers here, so they are printed on the pool. */
 #include "experts.h"
 
-#include "src/server/http/request.h"
+#include "service.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -45,7 +45,7 @@ static bool add_layer(cJSON *layers, struct moed_batcher *batcher, const struct 
 /* On the pool: the batcher's counts may be read on any thread. */
 static void print(struct request *request)
 {
-    const struct engine *engine = &request->server->engine;
+    const struct engine *engine = &service_of(request)->engine;
     cJSON *root = cJSON_CreateObject();
     cJSON *layers = cJSON_AddArrayToObject(root, "layers");
     bool good = layers != NULL;
@@ -69,7 +69,7 @@ void experts_get(struct request *request)
 
 void experts_delete(struct request *request)
 {
-    moed_batcher_reset_load(request->server->engine.batcher);
+    moed_batcher_reset_load(service_of(request)->engine.batcher);
     reply_empty(request, MHD_HTTP_NO_CONTENT);
     request_answer(request);
 }

@@ -2,7 +2,7 @@
  * read and checked on libuv's pool, so that the loop stays free for everybody else. */
 #include "forward.h"
 
-#include "src/server/http/request.h"
+#include "service.h"
 
 #include <stdlib.h>
 
@@ -10,15 +10,20 @@
  * number, raw rows are only looked through for what is not finite. */
 enum { INLINE_JSON = 16 << 10, INLINE_RAW = 256 << 10 };
 
-void forward_init(struct forward *forward)
+static void init(struct request *request)
 {
+    struct forward *forward = forward_of(request);
+
+    forward->request = request;
     moed_raw_params_init(&forward->params);
     forward->json_size = MOED_KSERVE_NO_HEADER;
     atomic_init(&forward->job.cancelled, false);
 }
 
-void forward_fini(struct forward *forward)
+static void fini(struct request *request)
 {
+    struct forward *forward = forward_of(request);
+
     moed_request_fini(&forward->wire);
     moed_kserve_fini(&forward->kserve);
     moed_request_fini(&forward->params.request);
@@ -27,6 +32,20 @@ void forward_fini(struct forward *forward)
     free(forward->expert_weights);
     free(forward->logits);
 }
+
+static uint64_t memory(const struct request *request)
+{
+    const struct moed_request *wire = &forward_of(request)->wire;
+
+    return (uint64_t)wire->rows * wire->hidden * sizeof(float);
+}
+
+static void abandon(struct request *request)
+{
+    atomic_store(&forward_of(request)->job.cancelled, true);
+}
+
+const struct route_state forward_state = {init, fini, memory, abandon};
 
 static uint32_t most_experts(const struct moed_model *model)
 {
@@ -40,12 +59,12 @@ static uint32_t most_experts(const struct moed_model *model)
 
 static int parse(struct request *request)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
     const struct moed_wire_limits limits = {
         .hidden = f->layer != NULL ? f->layer->hidden : 0,
-        .max_rows = request->server->options->max_request_rows,
+        .max_rows = service_of(request)->options->max_request_rows,
         .max_slots =
-            f->layer != NULL ? f->layer->experts : most_experts(request->server->engine.model),
+            f->layer != NULL ? f->layer->experts : most_experts(service_of(request)->engine.model),
     };
     static char nothing[1];
     char *data = request->body.data != NULL ? request->body.data : nothing;
@@ -66,7 +85,7 @@ static int parse(struct request *request)
  * the request and what never changes. */
 static void prepare(struct request *request)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
     int rc = 0;
 
     if (request->body.coding != MOED_CODING_IDENTITY)
@@ -80,38 +99,38 @@ static void prepare(struct request *request)
     if (rc == 0)
         rc = job_fill(request, &f->error);
     if (rc == 0)
-        moed_batcher_check(request->server->engine.batcher, &f->job, &f->error);
+        moed_batcher_check(service_of(request)->engine.batcher, &f->job, &f->error);
 }
 
 static int submit(struct request *request, struct moed_error *err)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
 
     if (f->error.code != 0) {
         *err = f->error;
         return err->code;
     }
-    if (request->server->drain.hurry)
+    if (service_of(request)->out_of_time)
         return moed_fail(err, MOED_E_DRAINING, "the server is shutting down");
-    return moed_batcher_submit(request->server->engine.batcher, &f->job, err);
+    return moed_batcher_submit(service_of(request)->engine.batcher, &f->job, err);
 }
 
 static void prepared(struct request *request)
 {
     struct moed_error err;
 
-    request->forward.read_ns = moed_now_ns() - request->forward.begun_ns;
+    forward_of(request)->read_ns = moed_now_ns() - forward_of(request)->begun_ns;
     if (submit(request, &err) != 0) {
         request_fail(request, &err);
         return;
     }
-    request->forward.submitted = true;
+    forward_of(request)->submitted = true;
     request_leave(request);
 }
 
 void forward_begin(struct request *request)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
     bool raw = f->format == FORWARD_RAW || f->json_size <= INLINE_JSON;
     size_t most = raw ? INLINE_RAW : INLINE_JSON;
 
@@ -126,9 +145,9 @@ void forward_begin(struct request *request)
 
 void forward_finish(struct request *request)
 {
-    struct moed_job *job = &request->forward.job;
+    struct moed_job *job = &forward_of(request)->job;
 
-    request->forward.finished_ns = moed_now_ns();
+    forward_of(request)->finished_ns = moed_now_ns();
     if (job->status != 0)
         request_fail(request, &job->error);
     else

@@ -3,17 +3,16 @@
 #define MOED_SERVER_FORWARD_H
 
 #include "src/batch/batch.h"
+#include "src/server/http/request.h"
 #include "src/wire/kserve.h"
-
-struct request;
 
 enum forward_format { FORWARD_RAW, FORWARD_JSON, FORWARD_KSERVE };
 
 struct forward {
+    struct request *request;   /* whose state this is */
+    struct forward *next_done; /* in the mailbox */
     enum forward_format format;
-    size_t json_size; /* of a KServe body, or MOED_KSERVE_NO_HEADER */
-    bool has_path_layer;
-    uint32_t path_layer;
+    size_t json_size;               /* of a KServe body, or MOED_KSERVE_NO_HEADER */
     struct moed_raw_params params;  /* of the query and the X-MoE-* headers */
     const struct moed_layer *layer; /* NULL until it is known */
     struct moed_request wire;       /* the parsed body */
@@ -29,8 +28,19 @@ struct forward {
     struct moed_error error;        /* of the step that ran on the pool */
 };
 
-void forward_init(struct forward *forward);
-void forward_fini(struct forward *forward);
+/* Routes with rows keep one with each request. */
+extern const struct route_state forward_state;
+
+/* Whether a request, of any route or of none, has one. */
+static inline bool forward_is_of(const struct request *request)
+{
+    return request->route != NULL && request->route->state == &forward_state;
+}
+
+static inline struct forward *forward_of(const struct request *request)
+{
+    return request->state;
+}
 
 /* ---- admit.c ---- */
 /* From the headers alone: media type, parameters, layer, length, room in the queue. */

@@ -1,9 +1,9 @@
 /* inferences.c: sums a layer, written and read on the loop. */
 #include "inferences.h"
 
+#include "forward.h"
 #include "kserve.h"
-#include "routes.h"
-#include "src/server/http/request.h"
+#include "service.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -52,11 +52,14 @@ static void add_success(struct inferences *sum, const struct forward *f, uint64_
 
 void inferences_count(const struct request *request)
 {
-    const struct engine *engine = &request->server->engine;
-    const struct forward *f = &request->forward;
+    const struct engine *engine = &service_of(request)->engine;
     const uint64_t ns = moed_now_ns() - request->started_ns;
+    const struct forward *f;
     struct inferences *sum;
 
+    if (!forward_is_of(request))
+        return;
+    f = forward_of(request);
     if (f->layer == NULL || request->reply.status == 0) /* no layer's; not all of it came */
         return;
     sum = &engine->inferences[f->layer - engine->model->layers];
@@ -128,13 +131,12 @@ static void print_layer(FILE *out, const struct engine *engine, const struct moe
 /* The model that the path names; all of them, if it names none. */
 static void print(FILE *out, const struct request *request)
 {
-    const struct engine *engine = &request->server->engine;
-    const struct forward *f = &request->forward;
+    const struct engine *engine = &service_of(request)->engine;
     const bool all = strchr(request->route->path, '{') == NULL;
 
     fputs("{\"model_stats\":[", out);
-    if (f->has_path_layer)
-        print_layer(out, engine, moed_model_layer(engine->model, f->path_layer));
+    if (request->has_path_layer)
+        print_layer(out, engine, moed_model_layer(engine->model, request->path_layer));
     else
         print_total(out, engine);
     for (uint32_t i = 0; all && i < engine->model->n_layers; i++) {

@@ -1,7 +1,7 @@
 /* info.c: model, layers, limits and backend as one JSON document, printed once after loading. */
 #include "info.h"
 
-#include "src/server/http/request.h"
+#include "service.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -170,7 +170,7 @@ int info_print(struct engine *engine, const struct moed_server_options *options,
 
 void info_get(struct request *request)
 {
-    const struct engine *engine = &request->server->engine;
+    const struct engine *engine = &service_of(request)->engine;
 
     reply_borrow(request, "application/json", engine->info, engine->info_size);
     request_answer(request);

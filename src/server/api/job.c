@@ -1,12 +1,12 @@
 /* job.c: turns a parsed request into the job that the batcher takes. */
-#include "routes.h"
-#include "src/server/http/request.h"
+#include "forward.h"
+#include "service.h"
 
 #include <stdlib.h>
 
 static int check_fits(const struct request *request, struct moed_error *err)
 {
-    const struct forward *f = &request->forward;
+    const struct forward *f = forward_of(request);
     const struct moed_request *wire = &f->wire;
 
     if (wire->rows > 0 && wire->hidden != f->layer->hidden)
@@ -63,21 +63,21 @@ static void on_done(struct moed_job *job)
 {
     struct request *request = job->context;
 
-    mailbox_post(&request->server->mailbox, request);
+    mailbox_post(&service_of(request)->mailbox, forward_of(request));
 }
 
 static uint64_t deadline(const struct request *request)
 {
-    uint64_t ms = request->forward.wire.deadline_ms;
+    uint64_t ms = forward_of(request)->wire.deadline_ms;
 
     if (ms == 0)
-        ms = request->server->options->default_deadline_ms;
+        ms = service_of(request)->options->default_deadline_ms;
     return ms > 0 ? request->started_ns + ms * 1000000 : 0;
 }
 
 int job_fill(struct request *request, struct moed_error *err)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
     const struct moed_request *wire = &f->wire;
     struct moed_job *job = &f->job;
     bool output = !request->route->route_only && (wire->returns & MOED_RETURN_OUTPUT) != 0;

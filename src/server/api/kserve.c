@@ -2,8 +2,7 @@
  * and printed when asked for. */
 #include "kserve.h"
 
-#include "routes.h"
-#include "src/server/http/request.h"
+#include "service.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
@@ -38,7 +37,7 @@ void kserve_alias(const char *name, char *out, size_t size)
 }
 
 /* Whether `text` is "NAME" or "NAME.layerL". */
-static bool read_name(const char *name, struct route_text text, struct forward *out)
+static bool read_name(const char *name, struct route_text text, struct request *request)
 {
     static const char infix[] = ".layer";
     const size_t size = strlen(name), before = size + sizeof infix - 1;
@@ -50,18 +49,18 @@ static bool read_name(const char *name, struct route_text text, struct forward *
         return true;
     if (text.size <= before || memcmp(text.at + size, infix, sizeof infix - 1) != 0)
         return false;
-    out->has_path_layer = moed_read_u32(&at, &out->path_layer) && at == text.at + text.size;
-    return out->has_path_layer;
+    request->has_path_layer = moed_read_u32(&at, &request->path_layer) && at == text.at + text.size;
+    return request->has_path_layer;
 }
 
 int kserve_find(struct request *request, const struct route_match *match, struct moed_error *err)
 {
-    const struct engine *engine = &request->server->engine;
+    const struct engine *engine = &service_of(request)->engine;
     const struct route_text asked = match->version;
     const struct moed_layer *layer;
 
-    if (!read_name(engine->alias, match->model, &request->forward) &&
-        !read_name(engine_name(engine, request->server->options), match->model, &request->forward))
+    if (!read_name(engine->alias, match->model, request) &&
+        !read_name(engine_name(engine, service_of(request)->options), match->model, request))
         return moed_fail(err, MOED_E_NOT_FOUND,
                          "no such model: %.*s; POST /v2/repository/index lists them",
                          (int)(match->model.size < 200 ? match->model.size : 200), match->model.at);
@@ -69,8 +68,8 @@ int kserve_find(struct request *request, const struct route_match *match, struct
         (asked.size != strlen(version) || memcmp(asked.at, version, asked.size) != 0))
         return moed_fail(err, MOED_E_NOT_FOUND, "no such version: %.*s, the only one is %s",
                          (int)(asked.size < 200 ? asked.size : 200), asked.at, version);
-    if (request->forward.has_path_layer)
-        return engine_layer(engine, request->forward.path_layer, &layer, err);
+    if (request->has_path_layer)
+        return engine_layer(engine, request->path_layer, &layer, err);
     return 0;
 }
 
@@ -81,11 +80,10 @@ void kserve_layer_name(const struct engine *engine, uint32_t layer, char out[KSE
 
 void kserve_name(const struct request *request, char out[KSERVE_NAME_MAX])
 {
-    const struct engine *engine = &request->server->engine;
-    const struct forward *f = &request->forward;
+    const struct engine *engine = &service_of(request)->engine;
 
-    if (f->has_path_layer)
-        kserve_layer_name(engine, f->path_layer, out);
+    if (request->has_path_layer)
+        kserve_layer_name(engine, request->path_layer, out);
     else
         snprintf(out, KSERVE_NAME_MAX, "%s", engine->alias);
 }
@@ -107,12 +105,11 @@ static void answer(struct request *request, cJSON *root)
 /* H of the layer that the path names, or of all if they agree. */
 static int hidden_size(const struct request *request)
 {
-    const struct moed_model *model = request->server->engine.model;
-    const struct forward *f = &request->forward;
+    const struct moed_model *model = service_of(request)->engine.model;
     uint32_t hidden = model->layers[0].hidden;
 
-    if (f->has_path_layer)
-        return (int)moed_model_layer(model, f->path_layer)->hidden;
+    if (request->has_path_layer)
+        return (int)moed_model_layer(model, request->path_layer)->hidden;
     for (uint32_t i = 1; i < model->n_layers; i++)
         if (model->layers[i].hidden != hidden)
             return ANY;
@@ -207,7 +204,7 @@ static void add_index(cJSON *root, const char *name)
 
 void kserve_index(struct request *request)
 {
-    const struct engine *engine = &request->server->engine;
+    const struct engine *engine = &service_of(request)->engine;
     cJSON *root = cJSON_CreateArray();
     char name[KSERVE_NAME_MAX];
 

@@ -3,16 +3,16 @@
 #include "mailbox.h"
 
 #include "forward.h"
-#include "src/server/http/request.h"
-#include "src/server/life/state.h"
 
-static struct request *take_all(struct mailbox *mailbox)
+#include "src/server/http/host.h"
+
+static struct forward *take_all(struct mailbox *mailbox)
 {
-    struct request *stack = atomic_exchange(&mailbox->newest, NULL);
-    struct request *oldest = NULL;
+    struct forward *stack = atomic_exchange(&mailbox->newest, NULL);
+    struct forward *oldest = NULL;
 
     while (stack != NULL) { /* turned round, so that the first to finish is answered first */
-        struct request *next = stack->next_done;
+        struct forward *next = stack->next_done;
         stack->next_done = oldest;
         oldest = stack;
         stack = next;
@@ -22,30 +22,31 @@ static struct request *take_all(struct mailbox *mailbox)
 
 static void on_bell(uv_async_t *bell)
 {
-    struct server *server = bell->data;
-    struct request *request = take_all(&server->mailbox);
+    struct mailbox *mailbox = bell->data;
+    struct forward *forward = take_all(mailbox);
 
-    while (request != NULL) {
-        struct request *next = request->next_done;
-        forward_finish(request);
-        request = next;
+    while (forward != NULL) {
+        struct forward *next = forward->next_done;
+        forward_finish(forward->request);
+        forward = next;
     }
-    server_run_resumed(server);
+    host_run_resumed(mailbox->host);
 }
 
-int mailbox_init(struct mailbox *mailbox, uv_loop_t *loop)
+int mailbox_init(struct mailbox *mailbox, struct host *host)
 {
     atomic_init(&mailbox->newest, NULL);
-    mailbox->bell.data = loop->data;
-    return uv_async_init(loop, &mailbox->bell, on_bell);
+    mailbox->host = host;
+    mailbox->bell.data = mailbox;
+    return uv_async_init(&host->loop, &mailbox->bell, on_bell);
 }
 
-void mailbox_post(struct mailbox *mailbox, struct request *request)
+void mailbox_post(struct mailbox *mailbox, struct forward *forward)
 {
-    struct request *newest = atomic_load(&mailbox->newest);
+    struct forward *newest = atomic_load(&mailbox->newest);
 
     do
-        request->next_done = newest;
-    while (!atomic_compare_exchange_weak(&mailbox->newest, &newest, request));
+        forward->next_done = newest;
+    while (!atomic_compare_exchange_weak(&mailbox->newest, &newest, forward));
     uv_async_send(&mailbox->bell);
 }

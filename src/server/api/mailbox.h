@@ -5,15 +5,17 @@
 #include <stdatomic.h>
 #include <uv.h>
 
-struct request;
+struct forward;
+struct host;
 
 struct mailbox {
-    _Atomic(struct request *) newest; /* a stack, linked by request.next_done */
+    _Atomic(struct forward *) newest; /* a stack, linked by forward.next_done */
     uv_async_t bell;
+    struct host *host;
 };
 
-int mailbox_init(struct mailbox *mailbox, uv_loop_t *loop);
+int mailbox_init(struct mailbox *mailbox, struct host *host);
 /* Any thread; never blocks. The request is the loop's again afterwards. */
-void mailbox_post(struct mailbox *mailbox, struct request *request);
+void mailbox_post(struct mailbox *mailbox, struct forward *forward);
 
 #endif

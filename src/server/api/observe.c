@@ -2,14 +2,13 @@
  * batch's. */
 #include "observe.h"
 
+#include "endpoints.h"
 #include "health.h"
-#include "routes.h"
-#include "src/server/http/request.h"
+#include "service.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "DELETE", "OTHER"};
 
@@ -20,7 +19,7 @@ enum { METHODS = MOED_ARRAY_LEN(methods), LABELS_MAX = 512 };
 /* A template, since there are only so many of those. */
 static const char *route_label(size_t route)
 {
-    return route < route_count() ? route_at(route)->path : "unmatched";
+    return route < endpoints.n ? endpoints.at[route].path : "unmatched";
 }
 
 static struct moed_metric *gauge(struct observe *observe, const char *name, const char *help,
@@ -52,12 +51,10 @@ int observe_init(struct observe *observe, struct moed_metrics *metrics, struct m
 {
     observe->metrics = metrics;
     observe->requests =
-        moed_calloc((route_count() + 1) * METHODS * OUTCOMES, sizeof(struct moed_metric *));
-    observe->durations = moed_calloc(route_count() + 1, sizeof(struct moed_histogram *));
+        moed_calloc((endpoints.n + 1) * METHODS * OUTCOMES, sizeof(struct moed_metric *));
+    observe->durations = moed_calloc(endpoints.n + 1, sizeof(struct moed_histogram *));
     if (observe->requests == NULL || observe->durations == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for metrics");
-    if (getrandom(&observe->id_seed, sizeof observe->id_seed, 0) < 0)
-        observe->id_seed = moed_wall_ms(); /* ids are for reading logs, not secrets */
     observe->connections = gauge(observe, "moed_connections", "Open connections.", NULL);
     observe->ready = gauge(observe, "moed_ready", "1 when /readyz answers 200.", NULL);
     moed_metric_set(gauge(observe, "moed_build_info", "Always 1; the labels say what was built.",
@@ -86,13 +83,13 @@ static void escape_label(char *out, size_t size, const char *value)
     out[used] = '\0';
 }
 
-int observe_model(struct observe *observe, const struct server *server, struct moed_error *err)
+int observe_model(struct observe *observe, const struct service *service, struct moed_error *err)
 {
-    const struct engine *engine = &server->engine;
+    const struct engine *engine = &service->engine;
     char name[128], arch[64], labels[LABELS_MAX];
     struct moed_metric *info, *bytes;
 
-    escape_label(name, sizeof name, engine_name(engine, server->options));
+    escape_label(name, sizeof name, engine_name(engine, service->options));
     escape_label(arch, sizeof arch, engine->model->arch);
     snprintf(labels, sizeof labels,
              "name=\"%s\",architecture=\"%s\",fingerprint=\"%s\",backend=\"%s\",isa=\"%s\"", name,
@@ -115,16 +112,6 @@ void observe_connection(struct observe *observe, bool opened)
 void observe_refused(struct observe *observe, int code)
 {
     moed_metric_add(observe->rejected[-code], 1);
-}
-
-void observe_make_id(struct observe *observe, char *out, size_t size)
-{
-    /* splitmix64: consecutive counts give ids that look nothing alike, and never repeat */
-    uint64_t z = observe->id_seed + ++observe->ids * 0x9e3779b97f4a7c15U;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    snprintf(out, size, "%016llx", (unsigned long long)(z ^ (z >> 31)));
 }
 
 static size_t method_index(const char *method)
@@ -167,7 +154,7 @@ static struct moed_histogram *duration_cell(struct observe *observe, size_t rout
 
 void observe_request(struct observe *observe, const struct request *request)
 {
-    size_t route = request->route != NULL ? route_index(request->route) : route_count();
+    size_t route = request->route != NULL ? (size_t)(request->route - endpoints.at) : endpoints.n;
     uint64_t ns = moed_now_ns() - request->started_ns;
     bool left = request->reply.status == 0; /* in mid-body */
     int code = left ? MOED_E_CANCELLED : request->reply.code;
@@ -183,7 +170,7 @@ void observe_request(struct observe *observe, const struct request *request)
 static void render(struct request *request)
 {
     size_t size;
-    char *text = moed_metrics_render(request->server->metrics, &size);
+    char *text = moed_metrics_render(service_of(request)->metrics, &size);
 
     if (text != NULL)
         reply_take(request, "text/plain; version=0.0.4; charset=utf-8", text, size);
@@ -195,8 +182,8 @@ static void render(struct request *request)
  * numbers are read from files. */
 void observe_get(struct request *request)
 {
-    struct server *server = request->server;
+    struct service *service = service_of(request);
 
-    moed_metric_set(server->observe.ready, health_is_ready(server));
+    moed_metric_set(service->observe.ready, health_is_ready(service));
     request_offload(request, render, request_answer);
 }

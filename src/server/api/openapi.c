@@ -1,7 +1,7 @@
 /* openapi.c: serves openapi.json, which the build puts into the binary. */
 #include "openapi.h"
 
-#include "src/server/http/request.h"
+#include "service.h"
 
 extern const unsigned char openapi_json[];
 extern const size_t openapi_json_size;

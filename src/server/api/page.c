@@ -3,7 +3,7 @@
 #include "page.h"
 
 #include "page_headers.h"
-#include "src/server/http/request.h"
+#include "service.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* result.c: the computed rows as a response body. */
+#include "forward.h"
 #include "kserve.h"
-#include "src/server/http/request.h"
+#include "service.h"
 
 /* Bytes of JSON that are printed on the loop; about what is parsed there. */
 enum { INLINE_PRINT = 16 << 10, INLINE_COPY = 256 << 10 };
@@ -13,7 +14,7 @@ static const float no_weight = 0;
 
 static void describe(const struct request *request, struct moed_response *out)
 {
-    const struct forward *f = &request->forward;
+    const struct forward *f = forward_of(request);
     const struct moed_job *job = &f->job;
 
     *out = (struct moed_response){
@@ -60,7 +61,7 @@ static uint64_t estimate(const struct forward *f, const struct moed_response *r)
 
 static int print_kserve(struct request *request, const struct moed_response *response)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
     struct moed_kserve_body body;
     char name[KSERVE_NAME_MAX];
     int rc;
@@ -78,7 +79,7 @@ static int print_kserve(struct request *request, const struct moed_response *res
 /* Any thread: the request is away and its job is done. */
 static void print(struct request *request)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
     struct moed_response response;
     char *body = NULL;
     size_t size = 0;
@@ -101,7 +102,7 @@ static void print(struct request *request)
 
 static void add_headers(struct request *request)
 {
-    const struct forward *f = &request->forward;
+    const struct forward *f = forward_of(request);
     const struct moed_job *job = &f->job;
 
     reply_header(request, "Server-Timing", "queue;dur=%.3f, compute;dur=%.3f",
@@ -121,7 +122,7 @@ static void add_headers(struct request *request)
 
 static void printed(struct request *request)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
 
     f->print_ns = moed_now_ns() - f->finished_ns;
     if (f->error.code != 0) {
@@ -134,7 +135,7 @@ static void printed(struct request *request)
 
 void result_answer(struct request *request)
 {
-    struct forward *f = &request->forward;
+    struct forward *f = forward_of(request);
     struct moed_response response;
 
     describe(request, &response);

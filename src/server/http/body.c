@@ -3,7 +3,7 @@
 #include "body.h"
 
 #include "request.h"
-#include "src/server/api/routes.h"
+#include "routes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ void body_fini(struct request *request)
     struct body *body = &request->body;
 
     body_drop(body);
-    body_give_room(request->server, body->capacity);
+    body_give_room(request->host, body->capacity);
     body->size = body->capacity = 0;
 }
 
@@ -45,10 +45,10 @@ void body_begin(struct request *request)
 }
 
 /* Whether all bodies together may have `more` bytes beside the `held` ones. */
-static int check_inflight(const struct server *server, uint64_t held, uint64_t more,
+static int check_inflight(const struct host *host, uint64_t held, uint64_t more,
                           struct moed_error *err)
 {
-    uint64_t limit = server->options->max_inflight_bytes;
+    uint64_t limit = host->options->max_inflight_bytes;
 
     if (more > limit)
         return moed_fail(err, MOED_E_TOO_LARGE,
@@ -63,30 +63,29 @@ static int check_inflight(const struct server *server, uint64_t held, uint64_t m
     return 0;
 }
 
-int body_take_room(struct server *server, uint64_t more, struct moed_error *err)
+int body_take_room(struct host *host, uint64_t more, struct moed_error *err)
 {
-    uint64_t held = atomic_load(&server->body_bytes);
+    uint64_t held = atomic_load(&host->body_bytes);
 
     do {
-        int rc = check_inflight(server, held, more, err);
+        int rc = check_inflight(host, held, more, err);
 
         if (rc != 0)
             return rc;
-    } while (!atomic_compare_exchange_weak(&server->body_bytes, &held, held + more));
+    } while (!atomic_compare_exchange_weak(&host->body_bytes, &held, held + more));
     return 0;
 }
 
-void body_give_room(struct server *server, uint64_t less)
+void body_give_room(struct host *host, uint64_t less)
 {
-    atomic_fetch_sub(&server->body_bytes, less);
+    atomic_fetch_sub(&host->body_bytes, less);
 }
 
 /* A route that takes no rows keeps no body either, or anybody could fill the room of all bodies
  * with requests that ask for nothing, where they need no key even. */
 static uint64_t limit_of(const struct request *request)
 {
-    return request->route->takes_rows ? request->server->options->max_body_bytes
-                                      : BODY_HEARD_OUT_MAX;
+    return request->route->takes_rows ? request->host->options->max_body_bytes : BODY_HEARD_OUT_MAX;
 }
 
 int body_check(const struct request *request, struct moed_error *err)
@@ -103,8 +102,8 @@ int body_check(const struct request *request, struct moed_error *err)
                          (unsigned long long)body->declared, (unsigned long long)limit);
     if (!request->route->takes_rows)
         return 0;
-    return check_inflight(request->server, atomic_load(&request->server->body_bytes),
-                          body->declared, err);
+    return check_inflight(request->host, atomic_load(&request->host->body_bytes), body->declared,
+                          err);
 }
 
 /* Doubled, up to the declared length (which need not be true: an unknown Transfer-Encoding beats
@@ -126,7 +125,7 @@ static int grow(struct request *request, size_t need, struct moed_error *err)
     struct body *body = &request->body;
     size_t capacity = larger_capacity(body, need);
     size_t more = capacity - body->capacity;
-    int rc = body_take_room(request->server, more, err);
+    int rc = body_take_room(request->host, more, err);
     char *data;
 
     if (rc != 0)

@@ -5,7 +5,7 @@
 #include "src/wire/coding.h"
 
 struct request;
-struct server;
+struct host;
 
 /* Bytes that the loop frees itself; to give back more takes the kernel a millisecond or more. */
 enum { BODY_INLINE_FREE = 4 << 20 };
@@ -19,7 +19,7 @@ struct body {
     uint64_t seen;     /* bytes that arrived, kept or swallowed */
     char *data;        /* NULL until the first byte, and when it is of no more use */
     size_t size;
-    size_t capacity; /* counted in server.body_bytes until body_fini */
+    size_t capacity; /* counted in host.body_bytes until body_fini */
 };
 
 /* Frees the bytes and gives back their share of what all bodies may hold. On the loop. */
@@ -50,7 +50,7 @@ void body_cut(struct request *request, int code, const char *detail);
 
 /* The share of one body in what all of them may hold; any thread. MOED_E_QUEUE_FULL, or
  * MOED_E_TOO_LARGE where there will never be room. */
-int body_take_room(struct server *server, uint64_t more, struct moed_error *err);
-void body_give_room(struct server *server, uint64_t less);
+int body_take_room(struct host *host, uint64_t more, struct moed_error *err);
+void body_give_room(struct host *host, uint64_t less);
 
 #endif

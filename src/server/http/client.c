@@ -1,7 +1,7 @@
 /* client.c: the open connections, which libmicrohttpd owns and we want to look at. */
 #include "client.h"
 
-#include "src/server/life/state.h"
+#include "host.h"
 
 #include "src/wire/wire.h"
 #include <errno.h>
@@ -19,7 +19,7 @@ static void open_session(struct client *client)
     if (info == NULL || info->tls_session == NULL)
         return;
     client->session = info->tls_session;
-    client->tls = tls_hold(client->port->server->tls);
+    client->tls = tls_hold(client->port->host->tls);
     if (tls_attach(client->tls, client->session) != 0)
         client_hang_up(client);
     handshake_begin(client);
@@ -29,11 +29,12 @@ static void open_session(struct client *client)
 static void refuse(struct client *client, uint32_t limit)
 {
     static const int code = MOED_E_CONNECTIONS;
+    struct host *host = client->port->host;
     struct moed_error why;
     size_t size, length;
     char *body, head[256];
 
-    observe_refused(&client->port->server->observe, code);
+    host->endpoints->refused(host->service, code);
     moed_fail(&why, code, "this client has %u connections already, which is the limit", limit);
     body = moed_wire_print_problem(code, why.message, NULL, &size);
     if (body != NULL && client->session == NULL) {
@@ -52,14 +53,14 @@ static void refuse(struct client *client, uint32_t limit)
 /* Counts the connection among those of its client. */
 static void count(struct client *client)
 {
-    struct server *server = client->port->server;
-    uint32_t open, limit = server->options->max_connections_per_client;
+    struct host *host = client->port->host;
+    uint32_t open, limit = host->options->max_connections_per_client;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(client->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 
     if (limit == 0 || info == NULL || info->client_addr == NULL)
         return;
-    client->peer = peers_enter(&server->peers, info->client_addr, &open);
+    client->peer = peers_enter(&host->peers, info->client_addr, &open);
     if (open > limit)
         refuse(client, limit);
 }
@@ -69,7 +70,7 @@ struct client *client_open(struct port *port, struct MHD_Connection *connection)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct client *client = moed_calloc(1, sizeof *client);
-    struct server *server = port->server;
+    struct host *host = port->host;
 
     if (client == NULL)
         return NULL;
@@ -79,12 +80,12 @@ struct client *client_open(struct port *port, struct MHD_Connection *connection)
     client->connection = connection;
     open_session(client);
     count(client);
-    client->next = server->clients;
+    client->next = host->clients;
     if (client->next != NULL)
         client->next->previous = client;
-    server->clients = client;
-    client->looks = server->n_clients++; /* so that not all have their turn at once */
-    observe_connection(&server->observe, true);
+    host->clients = client;
+    client->looks = host->n_clients++; /* so that not all have their turn at once */
+    host->endpoints->connected(host->service, true);
     return client;
 }
 
@@ -93,18 +94,18 @@ void client_close(struct port *port, struct client *client)
     port->closed = true;
     if (client == NULL)
         return;
-    if (port->server->sweep_next == client)
-        port->server->sweep_next = client->next;
-    port->server->n_clients--;
+    if (port->host->sweep_next == client)
+        port->host->sweep_next = client->next;
+    port->host->n_clients--;
     if (client->previous != NULL)
         client->previous->next = client->next;
     else
-        port->server->clients = client->next;
+        port->host->clients = client->next;
     if (client->next != NULL)
         client->next->previous = client->previous;
-    observe_connection(&port->server->observe, false);
+    port->host->endpoints->connected(port->host->service, false);
     tls_release(client->tls);
-    peers_leave(&port->server->peers, client->peer);
+    peers_leave(&port->host->peers, client->peer);
     free(client);
 }
 

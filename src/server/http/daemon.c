@@ -101,7 +101,7 @@ int port_start(struct port *port, uint32_t max_connections, struct moed_error *e
         port->listener.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, port,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, port, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)port->server->options->max_header_bytes,
+        (size_t)port->host->options->max_header_bytes,
         port->tls ? MHD_OPTION_HTTPS_PRIORITIES : MHD_OPTION_END, tls_priorities,
         MHD_OPTION_HTTPS_CERT_CALLBACK2, no_certificate, MHD_OPTION_END);
     if (port->mhd == NULL)

@@ -4,7 +4,7 @@
  * is something. Its time is bounded by the sweep, as that of one that sends headers. */
 #include "handshake.h"
 
-#include "src/server/life/state.h"
+#include "host.h"
 
 #include <errno.h>
 #include <string.h>
@@ -109,7 +109,7 @@ int handshakes_start(struct port *port, struct moed_error *err)
     handshakes->fd = epoll_create1(EPOLL_CLOEXEC);
     if (handshakes->fd < 0)
         return moed_fail(err, MOED_E_IO, "%s: epoll: %s", port->listener.address, strerror(errno));
-    rc = uv_poll_init(&port->server->loop, &handshakes->poll, handshakes->fd);
+    rc = uv_poll_init(&port->host->loop, &handshakes->poll, handshakes->fd);
     if (rc == 0) {
         handshakes->poll.data = port;
         rc = uv_poll_start(&handshakes->poll, UV_READABLE, on_bytes);
@@ -122,7 +122,7 @@ int handshakes_start(struct port *port, struct moed_error *err)
 
 void handshakes_stop(struct port *port)
 {
-    for (struct client *client = port->server->clients; client != NULL; client = client->next)
+    for (struct client *client = port->host->clients; client != NULL; client = client->next)
         if (client->port == port && client->handshake_waits)
             go_on(client);
     if (port->handshakes.poll.data == NULL)

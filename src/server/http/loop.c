@@ -1,6 +1,6 @@
 /* loop.c: libmicrohttpd inside libuv's loop. The daemon has no thread: libuv watches its epoll
  * descriptor and its next timeout, and calls MHD_run when either is due. */
-#include "src/server/life/state.h"
+#include "host.h"
 
 /* libmicrohttpd wants to run again at once, and for ever, when a connection has filled its buffer
  * with what cannot be used, as by the endless extension of a chunk. What has moved nothing so often
@@ -31,11 +31,11 @@ int port_watch(struct port *port, struct moed_error *err)
 
     if (info == NULL)
         return moed_fail(err, MOED_E_INTERNAL, "libmicrohttpd was built without epoll");
-    rc = uv_poll_init(&port->server->loop, &port->poll, info->epoll_fd);
+    rc = uv_poll_init(&port->host->loop, &port->poll, info->epoll_fd);
     if (rc == 0)
-        rc = uv_timer_init(&port->server->loop, &port->timer);
+        rc = uv_timer_init(&port->host->loop, &port->timer);
     if (rc == 0)
-        rc = uv_idle_init(&port->server->loop, &port->again);
+        rc = uv_idle_init(&port->host->loop, &port->again);
     if (rc == 0) {
         port->poll.data = port->timer.data = port->again.data = port;
         rc = uv_poll_start(&port->poll, UV_READABLE, on_readable);
@@ -62,7 +62,7 @@ void port_run(struct port *port)
     bool timed;
 
     port->resumed = port->closed = false;
-    spin_extend(&port->server->spin);
+    spin_extend(&port->host->spin);
     MHD_run(port->mhd);
     /* A daemon that was full looks at its listening socket only at the start of a run: soon, but
      * after everybody else, however many connections come and go. */
@@ -78,13 +78,5 @@ void port_run(struct port *port)
         uv_idle_start(&port->again, on_again);
     else if (timed)
         uv_timer_start(&port->timer, on_timeout, timeout, 0);
-    drain_check(port->server);
-    server_check_stop(port->server);
-}
-
-void server_run_resumed(struct server *server)
-{
-    for (uint32_t i = 0; i < server->n_ports; i++)
-        if (server->ports[i].resumed)
-            port_run(&server->ports[i]);
+    port->host->after_run(port->host->owner);
 }

@@ -1,7 +1,10 @@
 /* reply.c: bodies and headers of answers; the buffer that holds the rows becomes the response. */
 #include "reply.h"
 
+#include "host.h"
 #include "request.h"
+
+#include "src/wire/wire.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -165,7 +168,7 @@ enum MHD_Result reply_send(struct request *request)
     if (response == NULL)
         return MHD_NO;
     MHD_add_response_header(response, "X-Request-Id", request->id);
-    if (request->server->phase >= SERVER_DRAINING || request->misframed)
+    if (request->host->closing || request->misframed)
         MHD_add_response_header(response, "Connection", "close");
     result = MHD_queue_response(request->connection, request->reply.status, response);
     MHD_destroy_response(response);

@@ -13,10 +13,10 @@
 #include "request.h"
 
 #include "framing.h"
-#include "src/server/api/inferences.h"
-#include "src/server/api/kserve.h"
-#include "src/server/api/routes.h"
+#include "host.h"
+#include "routes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,43 +40,60 @@ static void copy_plain(char *to, size_t size, const char *from)
         memcpy(to, from, length + 1);
 }
 
+/* 16 hex digits that no other server makes. */
+static void make_id(struct host *host, char *out, size_t size)
+{
+    /* splitmix64: consecutive counts give ids that look nothing alike, and never repeat */
+    uint64_t z = host->id_seed + ++host->ids * 0x9e3779b97f4a7c15U;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    snprintf(out, size, "%016llx", (unsigned long long)(z ^ (z >> 31)));
+}
+
 struct request *request_create(struct port *port, struct MHD_Connection *connection,
                                const char *method)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct server *server = port->server;
+    struct host *host = port->host;
     struct request *r;
 
     if (info == NULL || info->socket_context == NULL)
         return NULL;
-    r = moed_calloc(1, sizeof *r);
+    r = moed_calloc(1, sizeof *r + host->endpoints->state_size);
     if (r == NULL)
         return NULL;
     r->client = info->socket_context;
     client_begins_request(r->client, r);
-    r->server = server;
+    r->host = host;
+    r->state = r->storage;
     r->port = port;
     r->connection = connection;
     r->started_ns = moed_now_ns();
     r->work.data = r;
-    forward_init(&r->forward);
-    copy_plain(r->method, sizeof r->method, route_method_known(method) ? method : "OTHER");
+    copy_plain(r->method, sizeof r->method,
+               route_method_known(host->endpoints->routes, method) ? method : "OTHER");
     copy_plain(r->id, sizeof r->id, request_header(r, "X-Request-Id"));
     if (r->id[0] == '\0')
-        observe_make_id(&server->observe, r->id, sizeof r->id);
+        make_id(host, r->id, sizeof r->id);
     copy_plain(r->traceparent, sizeof r->traceparent, request_header(r, "traceparent"));
 
-    server->n_requests++;
+    host->n_requests++;
     return r;
+}
+
+static const struct route_state *state_of(const struct request *r)
+{
+    return r->route != NULL ? r->route->state : NULL;
 }
 
 /* About what it holds. */
 static uint64_t memory_of(const struct request *r)
 {
-    const struct moed_request *wire = &r->forward.wire;
+    const struct route_state *state = state_of(r);
 
-    return r->body.capacity + r->reply.size + (uint64_t)wire->rows * wire->hidden * sizeof(float);
+    return r->body.capacity + r->reply.size + (state != NULL ? state->memory(r) : 0);
 }
 
 /* On any thread: nobody else knows the request any more. */
@@ -84,7 +101,8 @@ static void release(uv_work_t *work)
 {
     struct request *r = work->data;
 
-    forward_fini(&r->forward);
+    if (state_of(r) != NULL)
+        state_of(r)->fini(r);
     body_drop(&r->body);
     reply_fini(&r->reply);
 }
@@ -100,44 +118,28 @@ static void released(uv_work_t *work, int status)
 
 void request_destroy(struct request *r)
 {
-    struct server *server = r->server;
+    struct host *host = r->host;
 
-    observe_request(&server->observe, r);
-    inferences_count(r);
+    host->endpoints->ended(host->service, r);
     client_ends_request(r->client);
-    server->n_requests--;
+    host->n_requests--;
     if (memory_of(r) <= BODY_INLINE_FREE ||
-        uv_queue_work(&server->loop, &r->work, release, released) != 0) {
+        uv_queue_work(&host->loop, &r->work, release, released) != 0) {
         release(&r->work);
         released(&r->work, 0);
     }
 }
 
-/* Whether the route may be used now. */
-static int check_phase(const struct request *request, struct moed_error *err)
-{
-    const struct server *server = request->server;
-
-    if (!request->route->needs_model)
-        return 0;
-    if (server->phase == SERVER_LOADING)
-        return moed_fail(err, MOED_E_LOADING,
-                         "the model is loading; GET /readyz says when it is there");
-    if (server->phase == SERVER_CLOSING)
-        return moed_fail(err, MOED_E_DRAINING, "the server is shutting down and takes no new work");
-    return 0;
-}
-
 /* Also for paths that do not exist: what does is nobody's business without a key. */
 static int check_key(const struct request *request, struct moed_error *err)
 {
-    const struct server *server = request->server;
+    const struct host *host = request->host;
     enum route_access access = request->route != NULL ? request->route->access : ROUTE_KEYED;
 
-    if (server->keys.n == 0 || access == ROUTE_OPEN ||
-        (access == ROUTE_METRICS && server->options->metrics_open))
+    if (host->keys.n == 0 || access == ROUTE_OPEN ||
+        (access == ROUTE_METRICS && host->options->metrics_open))
         return 0;
-    if (keys_allow(&server->keys, request_header(request, "Authorization"),
+    if (keys_allow(&host->keys, request_header(request, "Authorization"),
                    request_header(request, "X-API-Key")))
         return 0;
     return moed_fail(err, MOED_E_UNAUTHORIZED,
@@ -148,22 +150,25 @@ static int check_key(const struct request *request, struct moed_error *err)
 /* All that can be known before the body. */
 static int check_head(struct request *request, const char *path, struct moed_error *err)
 {
+    const struct host_endpoints *endpoints = request->host->endpoints;
     struct route_match match;
-    int rc = route_find(request->method, path, &match, err);
+    int rc = route_find(endpoints->routes, request->method, path, &match, err);
 
     request->route = match.route;
+    if (state_of(request) != NULL)
+        state_of(request)->init(request);
     memcpy(request->allow, match.allow, sizeof request->allow);
     if (check_key(request, err) != 0)
         return err->code;
     if (rc != 0)
         return rc;
-    request->forward.has_path_layer = match.has_layer;
-    request->forward.path_layer = match.layer;
+    request->has_path_layer = match.has_layer;
+    request->path_layer = match.layer;
     rc = body_check(request, err);
     if (rc == 0)
-        rc = check_phase(request, err);
-    if (rc == 0 && match.model.size > 0)
-        rc = kserve_find(request, &match, err);
+        rc = endpoints->check(request->host->service, request->route, err);
+    if (rc == 0 && request->route->resolve != NULL)
+        rc = request->route->resolve(request, &match, err);
     if (rc == 0 && request->route->admit != NULL)
         rc = request->route->admit(request, err);
     return rc;
@@ -214,7 +219,7 @@ enum MHD_Result request_proceed(struct request *request)
     if (request->stage == REQUEST_CUT)
         return MHD_NO; /* answered already: close */
     if (request->stage == REQUEST_READING) {
-        if (request->server->stopping && request->fault.code == 0)
+        if (request->host->stopping && request->fault.code == 0)
             moed_fail(&request->fault, MOED_E_DRAINING, "the server is stopping");
         if (request->fault.code != 0)
             request_fail(request, &request->fault);
@@ -229,7 +234,7 @@ void request_leave(struct request *request)
     if (request->stage == REQUEST_AWAY)
         return;
     request->stage = REQUEST_AWAY;
-    request->server->n_away++;
+    request->host->n_away++;
     MHD_suspend_connection(request->connection);
 }
 
@@ -240,7 +245,7 @@ void request_answer(struct request *request)
     request->stage = REQUEST_ANSWERED;
     if (!away)
         return;
-    request->server->n_away--;
+    request->host->n_away--;
     request->port->resumed = true;
     MHD_resume_connection(request->connection);
 }
@@ -261,11 +266,11 @@ static void on_work(uv_work_t *work)
 static void on_landed(uv_work_t *work, int status)
 {
     struct request *request = work->data;
-    struct server *server = request->server;
+    struct host *host = request->host;
 
     (void)status; /* never cancelled: the server waits for its requests */
     request->landed(request);
-    server_run_resumed(server);
+    host_run_resumed(host);
 }
 
 void request_offload(struct request *request, void (*work)(struct request *),
@@ -274,5 +279,5 @@ void request_offload(struct request *request, void (*work)(struct request *),
     request_leave(request);
     request->offloaded = work;
     request->landed = landed;
-    uv_queue_work(&request->server->loop, &request->work, on_work, on_landed);
+    uv_queue_work(&request->host->loop, &request->work, on_work, on_landed);
 }

@@ -3,9 +3,10 @@
 #define MOED_SERVER_REQUEST_H
 
 #include "body.h"
+#include "host.h"
 #include "reply.h"
-#include "src/server/api/forward.h"
-#include "src/server/life/state.h"
+
+#include <stddef.h>
 
 struct route;
 
@@ -22,11 +23,10 @@ enum request_stage {
 #define REQUEST_ID_MAX 128
 
 struct request {
-    struct server *server;
+    struct host *host;
     struct port *port;
     struct MHD_Connection *connection;
     struct client *client;
-    struct request *next_done; /* in the mailbox */
     const struct route *route; /* NULL: no such path, or not with that method */
     enum request_stage stage;
     uint64_t started_ns;
@@ -37,12 +37,15 @@ struct request {
     char traceparent[64];
     struct moed_error fault; /* why it is refused, once the body is in; code 0: it is not */
     char allow[32];          /* with a 405 */
+    bool has_path_layer;     /* the path names a layer, itself or by a model's name */
+    uint32_t path_layer;
     struct body body;
-    struct forward forward;
     struct reply reply;
     uv_work_t work;
     void (*offloaded)(struct request *request); /* on the pool's thread */
     void (*landed)(struct request *request);    /* then on the loop's */
+    void *state;                                /* the route's, route->state says how */
+    max_align_t storage[];                      /* where it stands */
 };
 
 /* ---- in the order of libmicrohttpd's calls ---- */

@@ -16,7 +16,7 @@ enum {
 
 static void check_body(struct request *request, uint64_t age_ms)
 {
-    uint32_t limit = request->server->options->body_timeout_ms;
+    uint32_t limit = request->host->options->body_timeout_ms;
     struct moed_error err;
 
     if (client_has_left(request->client)) {
@@ -43,11 +43,11 @@ static void check_request(struct request *request, uint64_t now)
             client_hang_up(request->client);
         break;
     case REQUEST_AWAY: /* its answer comes in any case; only the work can be saved */
-        if (age_ms >= ROUND_MS && client_has_left(request->client))
-            atomic_store(&request->forward.job.cancelled, true);
+        if (age_ms >= ROUND_MS && request->route->state != NULL && client_has_left(request->client))
+            request->route->state->abandon(request);
         break;
     case REQUEST_RESPONDING: /* it reads more slowly than it may write */
-        if ((now - request->turned_ns) / NS_A_MS > request->server->options->body_timeout_ms)
+        if ((now - request->turned_ns) / NS_A_MS > request->host->options->body_timeout_ms)
             client_hang_up(request->client);
         break;
     case REQUEST_ANSWERED:
@@ -57,11 +57,11 @@ static void check_request(struct request *request, uint64_t now)
 
 /* A connection without a request may be idle, or send headers a byte a minute, which nothing but
  * its age tells. So a new one has little time; one that has proved itself may be kept. */
-static void check_waiting(const struct server *server, const struct client *client, uint64_t now)
+static void check_waiting(const struct host *host, const struct client *client, uint64_t now)
 {
     uint64_t age_ms = (now - client->waiting_ns) / NS_A_MS;
     uint32_t limit =
-        client->asked ? server->options->idle_timeout_ms : server->options->header_timeout_ms;
+        client->asked ? host->options->idle_timeout_ms : host->options->header_timeout_ms;
     /* Who leaves later does so in an edge of its own, which libmicrohttpd sees. */
     bool lately = age_ms < 3 * IDLE_ROUNDS * ROUND_MS;
 
@@ -69,37 +69,36 @@ static void check_waiting(const struct server *server, const struct client *clie
         client_hang_up(client);
 }
 
-static void look_at(const struct server *server, struct client *client, uint64_t now)
+static void look_at(const struct host *host, struct client *client, uint64_t now)
 {
     client->looks++;
     if (client->request != NULL)
         check_request(client->request, now);
     else if (client->looks % IDLE_ROUNDS == 0)
-        check_waiting(server, client, now);
+        check_waiting(host, client, now);
 }
 
 static void on_sweep(uv_timer_t *timer)
 {
-    struct server *server = timer->data;
+    struct host *host = timer->data;
     const uint64_t now = moed_now_ns();
 
-    access_turn(&server->observe.access, now);
-    for (uint32_t left = (server->n_clients + SHARES - 1) / SHARES; left > 0; left--) {
-        struct client *client = server->sweep_next;
+    host->endpoints->ticked(host->service, now);
+    for (uint32_t left = (host->n_clients + SHARES - 1) / SHARES; left > 0; left--) {
+        struct client *client = host->sweep_next;
 
         if (client == NULL)
-            client = server->clients;
-        server->sweep_next = client->next;
-        look_at(server, client, now);
+            client = host->clients;
+        host->sweep_next = client->next;
+        look_at(host, client, now);
     }
 }
 
-int sweep_start(struct server *server)
+int sweep_start(struct host *host)
 {
-    int rc = uv_timer_init(&server->loop, &server->sweeper);
+    int rc = uv_timer_init(&host->loop, &host->sweeper);
 
-    server->sweeper.data = server;
-    return rc != 0
-               ? rc
-               : uv_timer_start(&server->sweeper, on_sweep, ROUND_MS / SHARES, ROUND_MS / SHARES);
+    host->sweeper.data = host;
+    return rc != 0 ? rc
+                   : uv_timer_start(&host->sweeper, on_sweep, ROUND_MS / SHARES, ROUND_MS / SHARES);
 }

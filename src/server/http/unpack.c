@@ -18,7 +18,7 @@ int body_read_coding(struct request *request, struct moed_error *err)
 static int take(void *context, size_t more, struct moed_error *err)
 {
     struct request *request = context;
-    int rc = body_take_room(request->server, more, err);
+    int rc = body_take_room(request->host, more, err);
 
     if (rc == 0)
         request->body.capacity += more;
@@ -28,7 +28,7 @@ static int take(void *context, size_t more, struct moed_error *err)
 int body_unpack(struct request *request, struct moed_error *err)
 {
     struct body *body = &request->body;
-    const struct moed_inflate how = {body->coding, request->server->options->max_body_bytes, take,
+    const struct moed_inflate how = {body->coding, request->host->options->max_body_bytes, take,
                                      request};
     size_t packed = body->capacity, size;
     char *data;
@@ -41,6 +41,6 @@ int body_unpack(struct request *request, struct moed_error *err)
     body->data = data;
     body->size = size;
     body->capacity -= packed;
-    body_give_room(request->server, packed);
+    body_give_room(request->host, packed);
     return 0;
 }

@@ -10,7 +10,6 @@ struct server;
 struct drain {
     uv_signal_t term, interrupt;
     uv_timer_t timer; /* of the current step */
-    bool hurry;       /* out of patience: stop as soon as no request is away */
     bool flushing;    /* the last answers are on their way */
 };
 

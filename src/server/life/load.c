@@ -68,14 +68,6 @@ static void *run(void *context)
     return NULL;
 }
 
-void load_progress(const struct server *server, uint64_t *done, uint64_t *total)
-{
-    struct loader *loader = server->load.loader;
-
-    *done = loader != NULL ? atomic_load_explicit(&loader->done, memory_order_relaxed) : 0;
-    *total = loader != NULL ? atomic_load_explicit(&loader->total, memory_order_relaxed) : 0;
-}
-
 /* While bytes arrive the service manager should not give up on the start, however long it takes. */
 static void tell_manager(struct server *server, uint64_t done, uint64_t total)
 {
@@ -93,11 +85,15 @@ static void tell_manager(struct server *server, uint64_t done, uint64_t total)
 static void on_tick(uv_timer_t *ticker)
 {
     struct server *server = ticker->data;
-    uint64_t done, total;
+    struct loader *loader = server->load.loader;
+    struct service *service = &server->service;
 
-    load_progress(server, &done, &total);
-    progress_show(&server->load.progress, done, total);
-    tell_manager(server, done, total);
+    if (loader == NULL)
+        return;
+    service->loaded_bytes = atomic_load_explicit(&loader->done, memory_order_relaxed);
+    service->total_bytes = atomic_load_explicit(&loader->total, memory_order_relaxed);
+    progress_show(&server->load.progress, service->loaded_bytes, service->total_bytes);
+    tell_manager(server, service->loaded_bytes, service->total_bytes);
 }
 
 /* The thread has ended: its engine becomes the server's. */
@@ -108,7 +104,7 @@ static int take(struct server *server, struct moed_error *err)
 
     pthread_join(loader->thread, NULL);
     server->load.loader = NULL;
-    server->engine = loader->engine;
+    server->service.engine = loader->engine;
     *err = loader->error;
     memset(&loader->engine, 0, sizeof loader->engine);
     loader_free(loader);
@@ -121,25 +117,27 @@ static void on_finished(uv_async_t *finished)
     struct moed_error err = {0};
     int rc;
 
-    if (server->load.loader == NULL || server->stopping)
+    if (server->load.loader == NULL || server->host.stopping)
         return; /* it is load_abandon's */
     uv_timer_stop(&server->load.ticker);
     rc = take(server, &err);
     if (rc == 0)
-        rc = observe_model(&server->observe, server, &err);
+        rc = observe_model(&server->service.observe, &server->service, &err);
     if (rc != 0) {
         server_stop(server, rc, err.message);
         return;
     }
-    progress_end(&server->load.progress, engine_name(&server->engine, server->options),
-                 moed_backend_bytes(server->engine.backend));
-    server->phase = SERVER_READY;
+    progress_end(&server->load.progress, engine_name(&server->service.engine, server->options),
+                 moed_backend_bytes(server->service.engine.backend));
+    server->service.phase = SERVICE_READY;
     notify_send(&server->notify, "READY=1\nSTATUS=serving %u layers",
-                server->engine.model->n_layers);
+                server->service.engine.model->n_layers);
     moed_log(MOED_LOG_INFO, "ready: %u layer%s, backend %s, isa %s, %u threads",
-             server->engine.model->n_layers, server->engine.model->n_layers == 1 ? "" : "s",
-             moed_backend_name(server->engine.backend), moed_backend_isa(server->engine.backend),
-             moed_backend_threads(server->engine.backend));
+             server->service.engine.model->n_layers,
+             server->service.engine.model->n_layers == 1 ? "" : "s",
+             moed_backend_name(server->service.engine.backend),
+             moed_backend_isa(server->service.engine.backend),
+             moed_backend_threads(server->service.engine.backend));
 }
 
 int load_start(struct server *server, struct moed_error *err)
@@ -152,10 +150,10 @@ int load_start(struct server *server, struct moed_error *err)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the loader");
     loader->options = *server->options;
     loader->finished = &load->finished;
-    loader->metrics = server->metrics;
-    rc = uv_async_init(&server->loop, &load->finished, on_finished);
+    loader->metrics = server->service.metrics;
+    rc = uv_async_init(&server->host.loop, &load->finished, on_finished);
     if (rc == 0)
-        rc = uv_timer_init(&server->loop, &load->ticker);
+        rc = uv_timer_init(&server->host.loop, &load->ticker);
     load->finished.data = load->ticker.data = server;
     if (rc == 0)
         rc = uv_timer_start(&load->ticker, on_tick, TICK_MS, TICK_MS);

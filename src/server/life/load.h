@@ -23,7 +23,5 @@ int load_start(struct server *server, struct moed_error *err);
 /* The server is leaving: takes what is loaded, or leaves a thread that is still reading to clean
  * up behind itself (reading cannot be interrupted). */
 void load_abandon(struct server *server);
-/* Bytes read and to be read; 0 of 0 before the size is known. */
-void load_progress(const struct server *server, uint64_t *done, uint64_t *total);
 
 #endif

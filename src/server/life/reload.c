@@ -26,8 +26,8 @@ static void reload_keys(struct server *server)
         moed_log(MOED_LOG_ERROR, "SIGHUP: the API keys stay as they were: %s", err.message);
         return;
     }
-    keys_fini(&server->keys);
-    server->keys = keys;
+    keys_fini(&server->host.keys);
+    server->host.keys = keys;
     moed_log(MOED_LOG_INFO, "SIGHUP: %zu API keys", keys.n);
 }
 
@@ -40,15 +40,15 @@ static void reload_tls(struct server *server)
         moed_log(MOED_LOG_ERROR, "SIGHUP: the TLS certificates stay as they were: %s", err.message);
         return;
     }
-    tls_release(server->tls);
-    server->tls = tls;
+    tls_release(server->host.tls);
+    server->host.tls = tls;
     moed_log(MOED_LOG_INFO, "SIGHUP: new connections get the TLS certificates as they are now");
 }
 
 static void on_hangup(uv_signal_t *watcher, int number)
 {
     struct server *server = watcher->data;
-    const bool ready = server->phase == SERVER_READY;
+    const bool ready = server->service.phase == SERVICE_READY;
 
     (void)number;
     if (ready) /* systemd knows no reload before the start is over or after the stop has begun */
@@ -58,7 +58,7 @@ static void on_hangup(uv_signal_t *watcher, int number)
         reopen_log(server->options->log_file);
     if (server->options->api_key_file != NULL)
         reload_keys(server);
-    if (server->tls != NULL)
+    if (server->host.tls != NULL)
         reload_tls(server);
     if (ready)
         notify_send(&server->notify, "READY=1");
@@ -69,14 +69,14 @@ static bool is_wanted(const struct server *server)
 {
     const struct moed_server_options *options = server->options;
 
-    return options->log_file != NULL || options->api_key_file != NULL || server->tls != NULL ||
+    return options->log_file != NULL || options->api_key_file != NULL || server->host.tls != NULL ||
            options->notify_socket != NULL;
 }
 
 int reload_init(struct server *server)
 {
     uv_signal_t *hangup = &server->reload.hangup;
-    int rc = uv_signal_init(&server->loop, hangup);
+    int rc = uv_signal_init(&server->host.loop, hangup);
 
     hangup->data = server;
     if (rc != 0 || !is_wanted(server))

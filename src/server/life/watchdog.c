@@ -6,49 +6,16 @@
 
 #include "state.h"
 
+#include "src/server/api/health.h"
+
 enum { PERIOD_MS = 1000, STALL_MS = 1000, NS_A_MS = 1000000 };
-
-/* Only another process can compute on a device that failed. */
-static int check_device(const struct server *server, struct moed_error *err)
-{
-    const struct moed_backend *backend = server->engine.backend;
-
-    if (backend == NULL || !moed_backend_failed(backend))
-        return 0;
-    return moed_fail(err, MOED_E_DEVICE,
-                     "a device of the %s backend failed: the process must be started again",
-                     moed_backend_name(backend));
-}
-
-static int check_workers(const struct server *server, struct moed_error *err)
-{
-    const uint32_t limit_ms = server->options->watchdog_ms;
-    struct moed_worker_at_work oldest;
-    uint64_t ms;
-
-    if (limit_ms == 0 || server->engine.batcher == NULL ||
-        !moed_batcher_oldest(server->engine.batcher, &oldest))
-        return 0;
-    ms = (moed_now_ns() - oldest.since_ns) / NS_A_MS;
-    if (ms <= limit_ms)
-        return 0;
-    return moed_fail(err, MOED_E_STUCK,
-                     "worker %u has been computing a batch of layer %u for %.1f s, the limit is "
-                     "--watchdog-ms %u",
-                     oldest.worker, oldest.layer, (double)ms * 1e-3, limit_ms);
-}
-
-int watchdog_check(const struct server *server, struct moed_error *err)
-{
-    return check_device(server, err) != 0 ? err->code : check_workers(server, err);
-}
 
 /* Says so once when a worker gets stuck, and once when it is free again. */
 static void look_after_workers(struct server *server)
 {
     struct watchdog *watchdog = &server->watchdog;
     struct moed_error err;
-    const bool stuck = watchdog_check(server, &err) != 0;
+    const bool stuck = health_check(&server->service, &err) != 0;
 
     if (stuck && !watchdog->stuck)
         moed_log(MOED_LOG_ERROR, "watchdog: %s; /livez answers 503", err.message);
@@ -87,7 +54,7 @@ static uint64_t period(const struct moed_server_options *options)
 int watchdog_start(struct server *server)
 {
     struct watchdog *watchdog = &server->watchdog;
-    int rc = uv_timer_init(&server->loop, &watchdog->timer);
+    int rc = uv_timer_init(&server->host.loop, &watchdog->timer);
 
     watchdog->timer.data = server;
     watchdog->ran_ns = moed_now_ns();

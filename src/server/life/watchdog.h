@@ -17,8 +17,5 @@ struct watchdog {
 
 /* 0 or a libuv error. */
 int watchdog_start(struct server *server);
-/* 0; MOED_E_DEVICE, which only a new process mends; or MOED_E_STUCK: which worker has been at one
- * batch for longer than --watchdog-ms. */
-int watchdog_check(const struct server *server, struct moed_error *err);
 
 #endif

@@ -1,0 +1,134 @@
+/* host.c: puts a host together and takes it apart. */
+#include "host.h"
+
+#include "body.h"
+#include "request.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+enum { SPARE_FILES = 64 }; /* descriptors beside those of connections */
+
+/* As many descriptors as connections may need, if the hard limit lets us; nothing is begun without
+ * those that the server itself needs. */
+static int raise_file_limit(uint32_t connections, struct moed_error *err)
+{
+    rlim_t need = (rlim_t)connections + SPARE_FILES;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
+        return 0;
+    limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
+    if (limit.rlim_cur < SPARE_FILES)
+        return moed_fail(err, MOED_E_IO, "found a limit of %llu open files, expected at least %d",
+                         (unsigned long long)limit.rlim_cur, SPARE_FILES);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < need)
+        moed_log(MOED_LOG_WARN, "only %llu open files are allowed, %u connections need %llu",
+                 (unsigned long long)limit.rlim_cur, connections, (unsigned long long)need);
+    return 0;
+}
+
+static int open_port(struct host *host, const char *spec, uint32_t max_connections,
+                     struct moed_error *err)
+{
+    struct port *port = &host->ports[host->n_ports];
+    int rc = listener_open(spec, &port->listener, err);
+
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < host->n_ports; i++)
+        if (host->ports[i].listener.fd == port->listener.fd)
+            return moed_fail(err, MOED_E_USAGE, "--listen: %s is there twice", spec);
+    host->n_ports++;
+    port->host = host;
+    port->tls = host->tls != NULL && listener_use_tls(&port->listener);
+    rc = port->tls ? handshakes_start(port, err) : 0;
+    if (rc == 0)
+        rc = port_start(port, max_connections, err);
+    return rc == 0 ? port_watch(port, err) : rc;
+}
+
+static int open_ports(struct host *host, struct moed_error *err)
+{
+    const struct moed_server_options *options = host->options;
+    uint32_t each = options->n_listen > 0 ? options->max_connections / options->n_listen : 0;
+    int rc = 0;
+
+    if (options->n_listen == 0 || options->n_listen > MOED_MAX_LISTEN)
+        return moed_fail(err, MOED_E_USAGE, "--listen: found %u, expected 1 to %d",
+                         options->n_listen, MOED_MAX_LISTEN);
+    for (uint32_t i = 0; rc == 0 && i < options->n_listen; i++)
+        rc = open_port(host, options->listen[i], each > 0 ? each : 1, err);
+    return rc;
+}
+
+static int read_secrets(struct host *host, struct moed_error *err)
+{
+    const struct moed_server_options *options = host->options;
+    bool tls;
+    int rc = tls_check_options(options, &tls, err);
+
+    if (rc == 0 && tls)
+        rc = tls_read(options, &host->tls, err);
+    if (rc == 0 && options->api_key_file != NULL)
+        rc = keys_read(options->api_key_file, &host->keys, err);
+    return rc;
+}
+
+int host_open(struct host *host, struct moed_error *err)
+{
+    int rc;
+
+    signal(SIGPIPE, SIG_IGN); /* a client that left is found by write's result */
+    if (getrandom(&host->id_seed, sizeof host->id_seed, 0) < 0)
+        host->id_seed = moed_wall_ms(); /* ids are for reading logs, not secrets */
+    rc = raise_file_limit(host->options->max_connections, err);
+    if (rc == 0)
+        rc = read_secrets(host, err);
+    if (rc != 0)
+        return rc;
+    rc = spin_init(&host->spin, &host->loop, host->options->spin_us);
+    if (rc == 0)
+        rc = sweep_start(host);
+    if (rc != 0)
+        return moed_fail(err, MOED_E_IO, "starting the event loop: %s", uv_strerror(rc));
+    return open_ports(host, err);
+}
+
+void host_quiesce(struct host *host)
+{
+    /* What has already connected or arrived is taken in, on every port before any closes. */
+    for (uint32_t i = 0; i < host->n_ports; i++)
+        port_run(&host->ports[i]);
+    for (uint32_t i = 0; i < host->n_ports; i++)
+        port_quiesce(&host->ports[i]);
+}
+
+void host_cut_bodies(struct host *host, const struct moed_error *why)
+{
+    for (struct client *client = host->clients; client != NULL; client = client->next)
+        if (client->request != NULL && client->request->stage == REQUEST_READING)
+            body_cut(client->request, why->code, why->message);
+}
+
+void host_close_ports(struct host *host)
+{
+    for (uint32_t i = 0; i < host->n_ports; i++) {
+        port_unwatch(&host->ports[i]);
+        port_stop(&host->ports[i]);
+    }
+}
+
+void host_close(struct host *host)
+{
+    keys_fini(&host->keys);
+    tls_release(host->tls);
+}
+
+void host_run_resumed(struct host *host)
+{
+    for (uint32_t i = 0; i < host->n_ports; i++)
+        if (host->ports[i].resumed)
+            port_run(&host->ports[i]);
+}
