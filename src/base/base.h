@@ -50,8 +50,13 @@ const uint8_t *moed_cursor_take(struct moed_cursor *c, uint64_t size);
 bool moed_read_u32(const char **at, uint32_t *out);
 bool moed_read_u64(const char **at, uint64_t *out);
 
+/* ---- text from outside ---- */
 /* Whether all of a text is well-formed UTF-8 (RFC 3629). */
 bool moed_is_utf8(const char *text);
+/* Copies `length` bytes as UTF-8 that terminals, logs and JSON can hold: U+FFFD for each byte that
+ * is malformed, a NUL, or (each byte of) a control character, a space for a tab or a line's end.
+ * `dst` has room for 3 * length + 1; returns how many bytes stand before the NUL. */
+size_t moed_clean_text(char *dst, const char *src, size_t length);
 
 /* ---- memory ---- */
 /* calloc with the product checked; NULL for a product that wraps. Free with free(). */

@@ -28,7 +28,7 @@ static void make_printable(char *text)
     while (*text != '\0') {
         const size_t length = moed_utf8_length(text);
 
-        if (length == 0 || (unsigned char)*text < 0x20 || *text == 0x7F)
+        if (length == 0 || moed_utf8_is_control(text))
             *text++ = '?';
         else
             text += length;
