@@ -28,7 +28,7 @@ struct moed_gguf_key {
     uint32_t type;     /* moed_gguf_type */
     uint32_t element;  /* type of an array's elements */
     uint64_t length;   /* elements of an array, bytes of a string */
-    const uint8_t *at; /* the value; of an array its first element */
+    const uint8_t *at; /* the value; of an array of numbers its first element */
 };
 
 struct moed_gguf_part {
@@ -74,6 +74,8 @@ int moed_gguf_part_read(const struct moed_gguf_part *part, uint64_t offset, uint
 int moed_gguf_parse(struct moed_gguf_part *part, struct moed_cursor *c, struct moed_error *err);
 int moed_gguf_parse_tensors(struct moed_gguf_part *part, struct moed_cursor *c,
                             struct moed_error *err);
+/* See moed_gguf_check(); the message begins with the tensor's name. */
+int moed_gguf_check_tensor(const struct moed_gguf_tensor *tensor, struct moed_error *err);
 /* Takes a string and terminates it where it lies. NULL if it is longer than `limit` or, with
  * `c->failed`, does not fit. Text may hold any bytes: compare *length with strlen. */
 const char *moed_gguf_take_string(struct moed_gguf_part *part, struct moed_cursor *c,
@@ -85,11 +87,18 @@ bool moed_gguf_is_plain(const char *text, uint64_t length);
 int moed_gguf_sort_keys(struct moed_gguf_part *part, struct moed_error *err);
 int moed_gguf_part_u64(const struct moed_gguf_part *part, const char *key, uint64_t *out,
                        struct moed_error *err);
-int moed_gguf_part_string(const struct moed_gguf_part *part, const char *key, const char **out,
-                          struct moed_error *err);
+/* The key of a string: its bytes are key->at, key->length. */
+int moed_gguf_part_string(const struct moed_gguf_part *part, const char *key,
+                          const struct moed_gguf_key **out, struct moed_error *err);
 /* The alignment of the part's data: general.alignment or the default. */
 int moed_gguf_part_alignment(const struct moed_gguf_part *part, uint64_t *out,
                              struct moed_error *err);
+
+/* ---- what is no GGUF file (foreign.c) ---- */
+/* Refuses a file by its first bytes, at least 4, with what it is and what to do. */
+int moed_gguf_refuse_foreign(const uint8_t *bytes, size_t size, struct moed_error *err);
+/* Adds to a failure what the path gives away: a URL, a hub's name, a piece, half a download. */
+void moed_gguf_advise(const char *path, struct moed_error *err);
 
 /* ---- split models (split.c) ---- */
 struct moed_gguf_split { /* PREFIX-00002-of-00003.gguf */
@@ -98,6 +107,9 @@ struct moed_gguf_split { /* PREFIX-00002-of-00003.gguf */
     uint32_t count;      /* 3; 1 for a name without that form */
 };
 int moed_gguf_split_name(const char *path, struct moed_gguf_split *out, struct moed_error *err);
+/* Whether a file with the name of a part is the whole: its keys know of no other part, and there is
+ * no other beside it. A file that cannot be read is none. */
+bool moed_gguf_split_is_whole(const char *path, const struct moed_gguf_split *split);
 /* The path of a sibling, `number` from 1; freed by the caller; NULL: no memory. */
 char *moed_gguf_split_path(const char *path, const struct moed_gguf_split *split, uint32_t number);
 /* Whether part `index` is what its name says, and of one model with the first. */

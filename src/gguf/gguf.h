@@ -12,10 +12,11 @@ struct moed_gguf; /* one model: one file, or all parts of a split one. Read-only
 
 struct moed_gguf_tensor {
     const char *name;                 /* unique over all parts */
-    const struct moed_format *format; /* never NULL */
-    uint32_t n_dims;                  /* 1..4 */
+    const struct moed_format *format; /* NULL: of a type that is not known here */
+    uint32_t type;                    /* its number in the file */
+    uint32_t n_dims;                  /* 0..4 */
     uint64_t dims[4]; /* dims[0] varies fastest: the row length; absent ones are 1 */
-    uint64_t bytes;   /* of the data, without padding */
+    uint64_t bytes;   /* of the data, without padding; 0 where nothing can be read of it */
     uint64_t offset;  /* of the data in its file */
     uint32_t part;    /* which file, from 0 */
 };
@@ -49,6 +50,11 @@ const char *moed_gguf_path(const struct moed_gguf *gguf, uint32_t part); /* NULL
 size_t moed_gguf_tensor_count(const struct moed_gguf *gguf);
 const struct moed_gguf_tensor *moed_gguf_tensor_at(const struct moed_gguf *gguf, size_t i);
 const struct moed_gguf_tensor *moed_gguf_find(const struct moed_gguf *gguf, const char *name);
+/* Whether a tensor can be read. A file may hold some that cannot, of an unknown type, without
+ * dimensions, empty, or with rows of part of a block: that is for those to refuse who need them.
+ * MOED_E_UNSUPPORTED, MOED_E_BAD_FILE: names the tensor, what was found and expected. */
+int moed_gguf_check(const struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
+                    struct moed_error *err);
 
 /* ---- keys ----
  * Each returns 0 and writes *out; MOED_E_NOT_FOUND, writing nothing and leaving `err` alone,
@@ -60,8 +66,10 @@ int moed_gguf_get_f64(const struct moed_gguf *gguf, const char *key, double *out
                       struct moed_error *err);
 int moed_gguf_get_bool(const struct moed_gguf *gguf, const char *key, bool *out,
                        struct moed_error *err);
-int moed_gguf_get_string(const struct moed_gguf *gguf, const char *key, const char **out,
-                         struct moed_error *err);
+/* The text as moed_clean_text leaves it, whatever bytes the file has there; freed by the caller.
+ * Also MOED_E_NO_MEMORY. */
+int moed_gguf_copy_string(const struct moed_gguf *gguf, const char *key, char **out,
+                          struct moed_error *err);
 /* Length of an array key of any element type, and one element of a numeric array by the rules
  * above (bool counts as 0 or 1). An index past the end is MOED_E_BAD_FILE. */
 int moed_gguf_get_length(const struct moed_gguf *gguf, const char *key, uint64_t *out,

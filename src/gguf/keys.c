@@ -60,8 +60,8 @@ int moed_gguf_part_u64(const struct moed_gguf_part *part, const char *name, uint
     return MOED_OK;
 }
 
-int moed_gguf_part_string(const struct moed_gguf_part *part, const char *name, const char **out,
-                          struct moed_error *err)
+int moed_gguf_part_string(const struct moed_gguf_part *part, const char *name,
+                          const struct moed_gguf_key **out, struct moed_error *err)
 {
     const struct moed_gguf_key *key = find(part, name);
 
@@ -69,12 +69,7 @@ int moed_gguf_part_string(const struct moed_gguf_part *part, const char *name, c
         return MOED_E_NOT_FOUND;
     if (key->type != MOED_GGUF_STRING)
         return wrong_type(key, "a string", err);
-    const char *text = (const char *)key->at;
-    if (strlen(text) != key->length)
-        return moed_fail(err, MOED_E_BAD_FILE,
-                         "key '%.80s': found a string with a NUL at byte %zu, expected text", name,
-                         strlen(text));
-    *out = text;
+    *out = key;
     return MOED_OK;
 }
 
@@ -111,10 +106,20 @@ int moed_gguf_get_u64(const struct moed_gguf *gguf, const char *key, uint64_t *o
     return in_file(gguf, moed_gguf_part_u64(&gguf->parts[0], key, out, err), err);
 }
 
-int moed_gguf_get_string(const struct moed_gguf *gguf, const char *key, const char **out,
-                         struct moed_error *err)
+int moed_gguf_copy_string(const struct moed_gguf *gguf, const char *name, char **out,
+                          struct moed_error *err)
 {
-    return in_file(gguf, moed_gguf_part_string(&gguf->parts[0], key, out, err), err);
+    const struct moed_gguf_key *key = NULL;
+    int rc = moed_gguf_part_string(&gguf->parts[0], name, &key, err);
+
+    if (rc != MOED_OK)
+        return in_file(gguf, rc, err);
+    *out = malloc(3 * (size_t)key->length + 1);
+    if (!*out)
+        return in_file(gguf, moed_fail(err, MOED_E_NO_MEMORY, "no memory for key '%.80s'", name),
+                       err);
+    moed_clean_text(*out, (const char *)key->at, key->length);
+    return MOED_OK;
 }
 
 int moed_gguf_get_f64(const struct moed_gguf *gguf, const char *name, double *out,
@@ -129,6 +134,17 @@ int moed_gguf_get_f64(const struct moed_gguf *gguf, const char *name, double *ou
     return MOED_OK;
 }
 
+/* Whoever wrote another byte than 0 and 1 did not write a bool. */
+static int read_bool(const struct moed_gguf_key *key, uint64_t index, bool *out,
+                     struct moed_error *err)
+{
+    if (key->at[index] > 1)
+        return moed_fail(err, MOED_E_BAD_FILE, "key '%.80s': found a bool of %u, expected 0 or 1",
+                         key->name, key->at[index]);
+    *out = key->at[index] != 0;
+    return MOED_OK;
+}
+
 int moed_gguf_get_bool(const struct moed_gguf *gguf, const char *name, bool *out,
                        struct moed_error *err)
 {
@@ -138,8 +154,7 @@ int moed_gguf_get_bool(const struct moed_gguf *gguf, const char *name, bool *out
         return MOED_E_NOT_FOUND;
     if (key->type != MOED_GGUF_BOOL)
         return in_file(gguf, wrong_type(key, "bool", err), err);
-    *out = *key->at != 0;
-    return MOED_OK;
+    return in_file(gguf, read_bool(key, 0, out, err), err);
 }
 
 bool moed_gguf_is_array(const struct moed_gguf *gguf, const char *name)
@@ -168,7 +183,7 @@ static int read_element(const struct moed_gguf_key *key, uint64_t index, double 
     uint64_t integer;
     bool negative;
 
-    if (key->type != MOED_GGUF_ARRAY || key->element == MOED_GGUF_STRING)
+    if (key->type != MOED_GGUF_ARRAY || moed_gguf_type_size(key->element) == 0)
         return wrong_type(key, "an array of numbers", err);
     if (index >= key->length)
         return moed_fail(err, MOED_E_BAD_FILE,
@@ -176,9 +191,13 @@ static int read_element(const struct moed_gguf_key *key, uint64_t index, double 
                          " values, expected at least %" PRIu64,
                          key->name, key->length, index + 1);
     const uint8_t *at = key->at + index * moed_gguf_type_size(key->element);
-    if (key->element == MOED_GGUF_BOOL)
-        *out = *at;
-    else if (moed_gguf_integer(key->element, at, &integer, &negative))
+    if (key->element == MOED_GGUF_BOOL) {
+        bool flag = false;
+        const int rc = read_bool(key, index, &flag, err);
+        *out = flag;
+        return rc;
+    }
+    if (moed_gguf_integer(key->element, at, &integer, &negative))
         *out = negative ? (double)(int64_t)integer : (double)integer;
     else
         moed_gguf_float(key->element, at, out);

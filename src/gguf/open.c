@@ -77,13 +77,15 @@ static int index_names(struct moed_gguf *gguf, struct moed_error *err)
     return MOED_OK;
 }
 
-int moed_gguf_open(const char *path, struct moed_gguf **out, struct moed_error *err)
+static int open_all(const char *path, struct moed_gguf **out, struct moed_error *err)
 {
     struct moed_gguf_split split;
     int rc = moed_gguf_split_name(path, &split, err);
 
     if (rc != MOED_OK)
         return rc;
+    if (split.count > 1 && moed_gguf_split_is_whole(path, &split))
+        split = (struct moed_gguf_split){.number = 1, .count = 1};
     struct moed_gguf *gguf = moed_calloc(1, sizeof(*gguf));
     if (!gguf)
         return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory to open it", path);
@@ -100,6 +102,15 @@ int moed_gguf_open(const char *path, struct moed_gguf **out, struct moed_error *
     }
     *out = gguf;
     return MOED_OK;
+}
+
+int moed_gguf_open(const char *path, struct moed_gguf **out, struct moed_error *err)
+{
+    const int rc = open_all(path, out, err);
+
+    if (rc != MOED_OK)
+        moed_gguf_advise(path, err);
+    return rc;
 }
 
 void moed_gguf_close(struct moed_gguf *gguf)
@@ -137,6 +148,16 @@ size_t moed_gguf_tensor_count(const struct moed_gguf *gguf)
 const struct moed_gguf_tensor *moed_gguf_tensor_at(const struct moed_gguf *gguf, size_t i)
 {
     return i < gguf->n_tensors ? &gguf->tensors[i] : NULL;
+}
+
+int moed_gguf_check(const struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
+                    struct moed_error *err)
+{
+    const int rc = moed_gguf_check_tensor(tensor, err);
+
+    if (rc != MOED_OK)
+        moed_error_prefix(err, "%s", gguf->parts[tensor->part].path);
+    return rc;
 }
 
 const struct moed_gguf_tensor *moed_gguf_find(const struct moed_gguf *gguf, const char *name)

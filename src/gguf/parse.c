@@ -13,8 +13,9 @@
 
 #define HEAD_BYTES       24U
 #define LEAST_KEY_BYTES  14U /* a name of one byte and a value of one */
-#define LEAST_INFO_BYTES 33U /* a name of one byte and one dimension */
+#define LEAST_INFO_BYTES 25U /* a name of one byte and no dimension */
 #define SHOWN_KEY        80  /* bytes of a key's name in a message */
+#define MAX_DEPTH        8   /* of arrays in arrays */
 
 bool moed_gguf_is_plain(const char *text, uint64_t length)
 {
@@ -86,10 +87,7 @@ static int parse_head(struct moed_gguf_part *part, struct moed_cursor *c, struct
     int rc;
 
     if (magic && memcmp(magic, "GGUF", 4) != 0)
-        return moed_fail(err, MOED_E_BAD_FILE,
-                         "not a GGUF file: found the magic bytes %02x %02x %02x %02x, expected "
-                         "47 47 55 46 (\"GGUF\")",
-                         magic[0], magic[1], magic[2], magic[3]);
+        return moed_gguf_refuse_foreign(magic, part->header_size, err);
     part->version = moed_cursor_u32(c);
     if (!c->failed && (rc = check_version(part->version, err)) != MOED_OK)
         return rc;
@@ -101,15 +99,6 @@ static int parse_head(struct moed_gguf_part *part, struct moed_cursor *c, struct
                          part->size, HEAD_BYTES);
     rc = check_count(part, "tensors", part->n_tensors, GGUF_MAX_TENSORS, err);
     return rc != MOED_OK ? rc : check_count(part, "keys", part->n_keys, GGUF_MAX_KEYS, err);
-}
-
-static int check_bools(const struct moed_gguf_key *key, uint64_t n, struct moed_error *err)
-{
-    for (uint64_t i = 0; i < n; i++)
-        if (key->at[i] > 1)
-            return moed_fail(err, MOED_E_BAD_FILE, "found a bool of %u, expected 0 or 1",
-                             key->at[i]);
-    return MOED_OK;
 }
 
 /* Strings of an array are stepped over: a vocabulary is of no use to us. */
@@ -127,17 +116,40 @@ static int skip_strings(uint64_t n, struct moed_cursor *c, struct moed_error *er
     return MOED_OK;
 }
 
-static int parse_array(const struct moed_gguf_part *part, struct moed_gguf_key *key,
+static int parse_array(const struct moed_gguf_part *part, struct moed_gguf_key *key, unsigned depth,
+                       struct moed_cursor *c, struct moed_error *err);
+
+/* Arrays of an array are stepped over too. */
+static int skip_arrays(const struct moed_gguf_part *part, uint64_t n, unsigned depth,
+                       struct moed_cursor *c, struct moed_error *err)
+{
+    struct moed_gguf_key inner = {0};
+    int rc = MOED_OK;
+
+    if (depth == MAX_DEPTH)
+        return moed_fail(err, MOED_E_UNSUPPORTED,
+                         "found arrays nested more than %d deep, expected fewer", MAX_DEPTH);
+    for (uint64_t i = 0; i < n && !c->failed && rc == MOED_OK; i++)
+        rc = parse_array(part, &inner, depth + 1, c, err);
+    return rc;
+}
+
+static uint64_t least_size(uint32_t element)
+{
+    if (element == MOED_GGUF_STRING)
+        return sizeof(uint64_t);
+    if (element == MOED_GGUF_ARRAY)
+        return sizeof(uint32_t) + sizeof(uint64_t);
+    return moed_gguf_type_size(element);
+}
+
+static int parse_array(const struct moed_gguf_part *part, struct moed_gguf_key *key, unsigned depth,
                        struct moed_cursor *c, struct moed_error *err)
 {
     key->element = moed_cursor_u32(c);
     key->length = moed_cursor_u64(c);
-    if (key->element == MOED_GGUF_ARRAY)
-        return moed_fail(err, MOED_E_UNSUPPORTED,
-                         "found an array of arrays, expected an array of numbers or strings");
 
-    const bool strings = key->element == MOED_GGUF_STRING;
-    const uint64_t least = strings ? sizeof(uint64_t) : moed_gguf_type_size(key->element);
+    const uint64_t least = least_size(key->element);
     const uint64_t left = part->size - (uint64_t)(c->at - part->header);
     uint64_t bytes;
     if (least == 0)
@@ -149,10 +161,12 @@ static int parse_array(const struct moed_gguf_part *part, struct moed_gguf_key *
                          "found an array of %" PRIu64 " %s values, expected at most the %" PRIu64
                          " that fit the rest of the file",
                          key->length, moed_gguf_type_name(key->element), left / least);
-    if (strings)
+    if (key->element == MOED_GGUF_STRING)
         return skip_strings(key->length, c, err);
+    if (key->element == MOED_GGUF_ARRAY)
+        return skip_arrays(part, key->length, depth, c, err);
     key->at = moed_cursor_take(c, bytes);
-    return key->at && key->element == MOED_GGUF_BOOL ? check_bools(key, key->length, err) : MOED_OK;
+    return MOED_OK;
 }
 
 static int parse_string(struct moed_gguf_part *part, struct moed_gguf_key *key,
@@ -175,7 +189,7 @@ static int parse_value(struct moed_gguf_part *part, struct moed_gguf_key *key,
     if (key->type == MOED_GGUF_STRING)
         return parse_string(part, key, c, err);
     if (key->type == MOED_GGUF_ARRAY)
-        return parse_array(part, key, c, err);
+        return parse_array(part, key, 1, c, err);
 
     const size_t size = moed_gguf_type_size(key->type);
     if (size == 0)
@@ -183,7 +197,7 @@ static int parse_value(struct moed_gguf_part *part, struct moed_gguf_key *key,
                          "found value type %" PRIu32 ", expected a type of 0 to %d", key->type,
                          MOED_GGUF_F64);
     key->at = moed_cursor_take(c, size);
-    return key->at && key->type == MOED_GGUF_BOOL ? check_bools(key, 1, err) : MOED_OK;
+    return MOED_OK;
 }
 
 static int parse_key(struct moed_gguf_part *part, size_t i, struct moed_cursor *c,

@@ -6,7 +6,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SUFFIX_LENGTH (sizeof("-00001-of-00003.gguf") - 1)
 #define DIGITS        5
@@ -61,6 +63,35 @@ char *moed_gguf_split_path(const char *path, const struct moed_gguf_split *split
     return sibling;
 }
 
+static bool is_there(const char *path, const struct moed_gguf_split *split, uint32_t number)
+{
+    char *sibling = moed_gguf_split_path(path, split, number);
+    const bool there = !sibling || access(sibling, F_OK) == 0;
+
+    free(sibling);
+    return there;
+}
+
+/* As merged from parts under the name of the first. */
+bool moed_gguf_split_is_whole(const char *path, const struct moed_gguf_split *split)
+{
+    struct moed_gguf_part part;
+    uint64_t count = 1;
+    bool whole;
+
+    for (uint32_t i = 1; i <= split->count; i++)
+        if (i != split->number && is_there(path, split, i))
+            return false;
+    whole = moed_gguf_part_open(&part, strdup(path), NULL) == MOED_OK;
+    if (whole) {
+        const int rc = moed_gguf_part_u64(&part, "split.count", &count, NULL);
+
+        whole = rc == MOED_E_NOT_FOUND || (rc == MOED_OK && count <= 1);
+    }
+    moed_gguf_part_close(&part);
+    return whole;
+}
+
 /* Whether a key of a part has the value that the part's name implies. */
 static int check_key(const struct moed_gguf_part *part, const char *key, uint64_t expected,
                      struct moed_error *err)
@@ -79,18 +110,23 @@ static int check_key(const struct moed_gguf_part *part, const char *key, uint64_
     return rc;
 }
 
+static bool same_text(const struct moed_gguf_key *a, const struct moed_gguf_key *b)
+{
+    return a->length == b->length && memcmp(a->at, b->at, a->length) == 0;
+}
+
 static int check_arch(const struct moed_gguf *gguf, const struct moed_gguf_part *part,
                       struct moed_error *err)
 {
     static const char key[] = "general.architecture";
-    const char *first, *own;
+    const struct moed_gguf_key *first, *own;
     int rc = moed_gguf_part_string(part, key, &own, err);
 
     if (rc == MOED_E_NOT_FOUND)
         return MOED_OK; /* as parts after the first are written */
     if (rc == MOED_OK)
         rc = moed_gguf_part_string(&gguf->parts[0], key, &first, err);
-    if (rc == MOED_E_NOT_FOUND || (rc == MOED_OK && strcmp(first, own) != 0))
+    if (rc == MOED_E_NOT_FOUND || (rc == MOED_OK && !same_text(first, own)))
         return moed_fail(err, MOED_E_BAD_FILE,
                          "key '%s': found another than in the first part, expected the same: this "
                          "part belongs to a different model",

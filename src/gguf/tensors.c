@@ -9,12 +9,45 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static int check_dims(struct moed_gguf_tensor *t, struct moed_error *err)
+/* What a tensor may be that nobody needs: such a one has no bytes that could be read. */
+static int check_use(const struct moed_gguf_tensor *t, struct moed_error *err)
 {
-    uint64_t elements = 1;
+    if (!t->format)
+        return moed_fail(err, MOED_E_UNSUPPORTED,
+                         "found tensor type %" PRIu32 ", expected one that this program knows",
+                         t->type);
+    if (t->n_dims < 1)
+        return moed_fail(err, MOED_E_BAD_FILE, "found 0 dimensions, expected 1 to %zu",
+                         MOED_ARRAY_LEN(t->dims));
+    for (uint32_t d = 0; d < t->n_dims; d++)
+        if (t->dims[d] == 0)
+            return moed_fail(err, MOED_E_BAD_FILE,
+                             "found dimension %u of 0, expected 1 to %" PRIu64, d, GGUF_MAX_DIM);
+    if (t->dims[0] % t->format->block != 0)
+        return moed_fail(err, MOED_E_BAD_FILE,
+                         "found rows of %" PRIu64
+                         " elements, expected a multiple of %s's block, "
+                         "%" PRIu32,
+                         t->dims[0], t->format->name, t->format->block);
+    return MOED_OK;
+}
+
+int moed_gguf_check_tensor(const struct moed_gguf_tensor *tensor, struct moed_error *err)
+{
+    const int rc = check_use(tensor, err);
+
+    if (rc != MOED_OK)
+        moed_error_prefix(err, "tensor '%s'", tensor->name);
+    return rc;
+}
+
+/* Sizes that no file can have mean that the header is not what it was, whoever needs the tensor. */
+static int measure(struct moed_gguf_tensor *t, struct moed_error *err)
+{
+    uint64_t elements = 1, row_bytes;
 
     for (uint32_t d = 0; d < t->n_dims; d++) {
-        if (t->dims[d] == 0 || t->dims[d] > GGUF_MAX_DIM)
+        if (t->dims[d] > GGUF_MAX_DIM)
             return moed_fail(err, MOED_E_BAD_FILE,
                              "found dimension %u of %" PRIu64 ", expected 1 to %" PRIu64, d,
                              t->dims[d], GGUF_MAX_DIM);
@@ -24,14 +57,9 @@ static int check_dims(struct moed_gguf_tensor *t, struct moed_error *err)
                              "one under 2^64",
                              d);
     }
-
-    uint64_t row_bytes;
-    if (t->dims[0] % t->format->block != 0)
-        return moed_fail(err, MOED_E_BAD_FILE,
-                         "found rows of %" PRIu64
-                         " elements, expected a multiple of %s's block, "
-                         "%" PRIu32,
-                         t->dims[0], t->format->name, t->format->block);
+    t->bytes = 0;
+    if (check_use(t, NULL) != MOED_OK)
+        return MOED_OK;
     if (!moed_format_row_bytes(t->format, t->dims[0], &row_bytes) ||
         !moed_mul(row_bytes, elements / t->dims[0], &t->bytes))
         return moed_fail(err, MOED_E_BAD_FILE,
@@ -43,20 +71,16 @@ static int check_dims(struct moed_gguf_tensor *t, struct moed_error *err)
 static int parse_body(struct moed_gguf_tensor *t, struct moed_cursor *c, struct moed_error *err)
 {
     t->n_dims = moed_cursor_u32(c);
-    if (!c->failed && (t->n_dims < 1 || t->n_dims > MOED_ARRAY_LEN(t->dims)))
+    if (!c->failed && t->n_dims > MOED_ARRAY_LEN(t->dims))
         return moed_fail(err, MOED_E_BAD_FILE, "found %" PRIu32 " dimensions, expected 1 to %zu",
                          t->n_dims, MOED_ARRAY_LEN(t->dims));
     for (uint32_t d = 0; d < MOED_ARRAY_LEN(t->dims); d++)
         t->dims[d] = d < t->n_dims ? moed_cursor_u64(c) : 1;
 
-    const uint32_t type = moed_cursor_u32(c);
+    t->type = moed_cursor_u32(c);
     t->offset = moed_cursor_u64(c);
-    t->format = moed_format_by_id(type);
-    if (!t->format)
-        return moed_fail(err, MOED_E_UNSUPPORTED,
-                         "found tensor type %" PRIu32 ", expected one that this program knows",
-                         type);
-    return check_dims(t, err);
+    t->format = moed_format_by_id(t->type);
+    return measure(t, err);
 }
 
 static int parse_tensor(struct moed_gguf_part *part, size_t i, struct moed_cursor *c,
@@ -112,14 +136,16 @@ static int check_overlap(const struct moed_gguf_part *part, struct moed_error *e
 {
     const size_t size = sizeof(struct moed_gguf_tensor *);
     const struct moed_gguf_tensor **sorted = moed_calloc(part->n_tensors, size);
+    size_t n = 0; /* that have bytes */
     int rc = MOED_OK;
 
     if (!sorted)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %zu tensors", part->n_tensors);
     for (size_t i = 0; i < part->n_tensors; i++)
-        sorted[i] = &part->tensors[i];
-    qsort(sorted, part->n_tensors, size, by_offset);
-    for (size_t i = 1; i < part->n_tensors && rc == MOED_OK; i++) {
+        if (part->tensors[i].bytes > 0)
+            sorted[n++] = &part->tensors[i];
+    qsort(sorted, n, size, by_offset);
+    for (size_t i = 1; i < n && rc == MOED_OK; i++) {
         const uint64_t end = sorted[i - 1]->offset + sorted[i - 1]->bytes;
         if (sorted[i]->offset < end)
             rc = moed_fail(err, MOED_E_BAD_FILE,

@@ -91,6 +91,6 @@ int model_arch_unknown(const struct moed_gguf *gguf, const char *name, struct mo
     describe_router_keys(&keys, router, sizeof(router));
     return moed_fail(err, MOED_E_UNSUPPORTED,
                      "architecture \"%.40s\" is not in the table; of its router the file says:%s. "
-                     "Known:%s",
+                     "--arch-file FILE describes one more (src/model/README.md). Known:%s",
                      name, router, names);
 }

@@ -166,7 +166,7 @@ static int bind_chunks(const struct model_arch *arch, const struct model_block *
     if (!down)
         return model_missing(block, "ffn_down_chexps", ".weight", "a bank of experts needs it");
     bank.count = down->dims[2];
-    if (out->experts % bank.count != 0)
+    if (bank.count == 0 || out->experts % bank.count != 0)
         return moed_fail(block->err, MOED_E_BAD_FILE,
                          "tensor %s: found %llu chunks, expected a divisor of the %u experts",
                          down->name, (unsigned long long)bank.count, out->experts);

@@ -1,6 +1,7 @@
 /* model: opens a file, finds its MoE layers and binds those that are to be served. */
 #include "bind.h"
 #include "held.h"
+#include "kind.h"
 #include "select.h"
 #include "side.h"
 
@@ -15,7 +16,7 @@ struct open_model {
     struct moed_model model; /* first: a moed_model is one of these */
     struct model_source source;
     struct model_side side; /* of --arch-file; the source's row may be in it */
-    char *name;
+    char *name, *arch;
     uint32_t *moe_layers;
     struct model_held *held; /* [n_layers], behind the layers' banks */
 };
@@ -27,21 +28,30 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* The file's own name, as text, where it tells none: a name is only for show, so that a key of
+ * another type is as good as none. */
+static int name_by_path(struct open_model *m, const char *path)
+{
+    const char *name = base_name(path);
+    size_t length = strlen(name);
+
+    if (length > 5 && strcmp(name + length - 5, ".gguf") == 0)
+        length -= 5;
+    m->name = malloc(3 * length + 1);
+    if (!m->name)
+        return MOED_E_NO_MEMORY;
+    moed_clean_text(m->name, name, length);
+    return 0;
+}
+
 static int read_name(struct open_model *m, const char *path, struct moed_error *err)
 {
-    const char *name;
-    int rc = moed_gguf_get_string(m->model.gguf, "general.name", &name, err);
-    size_t length;
+    int rc = moed_gguf_copy_string(m->model.gguf, "general.name", &m->name, NULL);
 
-    if (rc != 0 && rc != MOED_E_NOT_FOUND)
-        return rc;
-    if (rc == MOED_E_NOT_FOUND)
-        name = base_name(path);
-    length = strlen(name);
-    if (rc == MOED_E_NOT_FOUND && length > 5 && strcmp(name + length - 5, ".gguf") == 0)
-        length -= 5;
-    m->model.name = m->name = strndup(name, length);
-    return m->name ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for the model's name");
+    if (rc != 0 && rc != MOED_E_NO_MEMORY)
+        rc = name_by_path(m, path);
+    m->model.name = m->name;
+    return rc == 0 ? 0 : moed_fail(err, rc, "no memory for the model's name");
 }
 
 /* The row of the file's architecture: the side file's if that is its name, else the table's. */
@@ -68,13 +78,17 @@ static int read_arch(struct open_model *m, const char *arch_file, struct moed_er
 {
     const char *name;
     uint64_t blocks;
-    int rc = moed_gguf_get_string(m->model.gguf, "general.architecture", &name, err);
+    int rc = moed_gguf_copy_string(m->model.gguf, "general.architecture", &m->arch, err);
 
+    if (rc == 0 || rc == MOED_E_NOT_FOUND) {
+        const int kind = model_check_kind(m->model.gguf, m->arch, err);
+        rc = kind != 0 ? kind : rc;
+    }
     if (rc == MOED_E_NOT_FOUND)
         return moed_fail(err, MOED_E_BAD_FILE, "key general.architecture is missing");
     if (rc != 0)
         return rc;
-    m->model.arch = name;
+    m->model.arch = name = m->arch;
     m->source.keys = (struct model_keys){m->model.gguf, name};
     rc = find_row(m, arch_file, err);
     if (rc != 0)
@@ -240,6 +254,7 @@ void moed_model_close(struct moed_model *model)
     free(m->model.layers);
     free(m->moe_layers);
     free(m->name);
+    free(m->arch);
     free(m);
 }
 

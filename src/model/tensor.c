@@ -65,8 +65,10 @@ static int bind(const struct model_block *block, const struct moed_gguf_tensor *
                 struct model_shape expected, struct moed_weight *out)
 {
     const struct moed_format *format = tensor->format;
-    int rc = check_shape(block, tensor, &expected);
+    int rc = moed_gguf_check(block->gguf, tensor, block->err);
 
+    if (rc == 0)
+        rc = check_shape(block, tensor, &expected);
     if (rc != 0)
         return rc;
     if (!format->decode)

@@ -5,6 +5,7 @@
 #include "src/gguf/gguf.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,13 +17,15 @@ static void ask_for(const struct moed_gguf *gguf, const char *key)
     uint64_t integer, length = 0;
     double real;
     bool flag;
-    const char *text;
+    char *text;
 
     moed_gguf_get_u64(gguf, key, &integer, &err);
     moed_gguf_get_f64(gguf, key, &real, &err);
     moed_gguf_get_bool(gguf, key, &flag, &err);
-    if (moed_gguf_get_string(gguf, key, &text, &err) == MOED_OK)
-        FUZZ_CHECK(strlen(text) <= (16U << 20));
+    if (moed_gguf_copy_string(gguf, key, &text, &err) == MOED_OK) {
+        FUZZ_CHECK(strlen(text) <= 3 * (16U << 20) && moed_is_utf8(text));
+        free(text);
+    }
     if (moed_gguf_get_length(gguf, key, &length, &err) == MOED_OK && length > 0)
         moed_gguf_get_element(gguf, key, length - 1, &real, &err);
     FUZZ_CHECK(moed_gguf_get_element(gguf, key, length, &real, &err) != MOED_OK);
@@ -42,7 +45,10 @@ static void walk(struct moed_gguf *gguf, size_t file_size)
         const uint8_t *map;
 
         FUZZ_CHECK(moed_gguf_find(gguf, t->name) == t);
-        FUZZ_CHECK(t->bytes > 0 && t->bytes <= file_size);
+        FUZZ_CHECK((t->bytes > 0) == (moed_gguf_check(gguf, t, &err) == MOED_OK));
+        FUZZ_CHECK(t->bytes <= file_size);
+        if (t->bytes == 0)
+            continue;
         FUZZ_CHECK(moed_gguf_read(gguf, t, 0, 1, &first, &err) == MOED_OK);
         FUZZ_CHECK(moed_gguf_read(gguf, t, t->bytes - 1, 1, &last, &err) == MOED_OK);
         FUZZ_CHECK(moed_gguf_map(gguf, t, &map, &err) == MOED_OK);

@@ -4,16 +4,18 @@
 
 #include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static void open_one(const char *path)
 {
     struct moed_gguf *gguf = NULL;
     struct moed_error err = {0};
-    const char *arch;
+    char *arch;
 
     if (moed_gguf_open(path, &gguf, &err) != MOED_OK)
         fail_msg("%s", err.message);
-    assert_int_equal(moed_gguf_get_string(gguf, "general.architecture", &arch, NULL), MOED_OK);
+    assert_int_equal(moed_gguf_copy_string(gguf, "general.architecture", &arch, NULL), MOED_OK);
+    free(arch);
     assert_true(moed_gguf_tensor_count(gguf) > 0);
     for (size_t i = 0; i < moed_gguf_tensor_count(gguf); i++) {
         const struct moed_gguf_tensor *t = moed_gguf_tensor_at(gguf, i);

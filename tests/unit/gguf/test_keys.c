@@ -2,6 +2,8 @@
 #include "build.h"
 #include "check.h"
 
+#include <stdlib.h>
+
 static struct moed_gguf *gguf; /* of the keys below, for all tests */
 
 static void add_integers(struct build *b)
@@ -28,6 +30,26 @@ static void add_integers(struct build *b)
     }
 }
 
+/* What no converter writes, and what is no reason to refuse a file. */
+static void add_oddities(struct build *b)
+{
+    build_key_string(b, "escape", "\x1b[31m\xff");
+    build_key(b, "two", MOED_GGUF_BOOL);
+    build_bytes(b, "\2", 1);
+    build_array(b, "odd", MOED_GGUF_BOOL, 2);
+    build_bytes(b, "\1\xff", 2);
+    build_array(b, "nested", MOED_GGUF_ARRAY, 2);
+    build_u32(b, MOED_GGUF_U16);
+    build_u64(b, 3);
+    build_zeros(b, 6);
+    build_u32(b, MOED_GGUF_ARRAY);
+    build_u64(b, 1);
+    build_u32(b, MOED_GGUF_STRING);
+    build_u64(b, 1);
+    build_string(b, "inner");
+    build_key_string(b, "last", "behind it");
+}
+
 static int open_keys(void **state)
 {
     struct build b = {0};
@@ -35,7 +57,7 @@ static int open_keys(void **state)
     const double f64 = -1e300;
 
     (void)state;
-    build_head(&b, 3, 0, 16 + 10);
+    build_head(&b, 3, 0, 16 + 10 + 5);
     add_integers(&b);
     build_key(&b, "f32", MOED_GGUF_F32);
     build_bytes(&b, &f32, sizeof(f32));
@@ -58,6 +80,7 @@ static int open_keys(void **state)
     build_integer(&b, 0x0001, 2);
     build_array(&b, "strings", MOED_GGUF_STRING, 1);
     build_string(&b, "one");
+    add_oddities(&b);
     const int rc = build_open(&b, &gguf, NULL, NULL);
     build_free(&b);
     return rc;
@@ -109,28 +132,36 @@ static void absent_keys_leave_all_alone(void **state)
     uint64_t integer = 42;
     double real = 42;
     bool flag = true;
-    const char *text = "42";
+    char *text = NULL;
 
     (void)state;
     assert_int_equal(moed_gguf_get_u64(gguf, "absent", &integer, &err), MOED_E_NOT_FOUND);
     assert_int_equal(moed_gguf_get_f64(gguf, "absent", &real, &err), MOED_E_NOT_FOUND);
     assert_int_equal(moed_gguf_get_bool(gguf, "absent", &flag, &err), MOED_E_NOT_FOUND);
-    assert_int_equal(moed_gguf_get_string(gguf, "absent", &text, &err), MOED_E_NOT_FOUND);
+    assert_int_equal(moed_gguf_copy_string(gguf, "absent", &text, &err), MOED_E_NOT_FOUND);
     assert_int_equal(moed_gguf_get_length(gguf, "absent", &integer, &err), MOED_E_NOT_FOUND);
     assert_int_equal(moed_gguf_get_element(gguf, "absent", 0, &real, &err), MOED_E_NOT_FOUND);
     assert_false(moed_gguf_is_array(gguf, "absent"));
     assert_int_equal(integer, 42);
     assert_true(real == 42 && flag);
-    assert_string_equal(text, "42");
+    assert_null(text);
     assert_int_equal(err.code, 42);
     assert_string_equal(err.message, "");
+}
+
+static void text_is(const char *key, const char *expected)
+{
+    char *text;
+
+    assert_int_equal(moed_gguf_copy_string(gguf, key, &text, NULL), MOED_OK);
+    assert_string_equal(text, expected);
+    free(text);
 }
 
 static void floats_bools_and_strings(void **state)
 {
     double real;
     bool flag;
-    const char *text;
 
     (void)state;
     assert_int_equal(moed_gguf_get_f64(gguf, "f32", &real, NULL), MOED_OK);
@@ -141,10 +172,8 @@ static void floats_bools_and_strings(void **state)
     assert_true(flag);
     assert_int_equal(moed_gguf_get_bool(gguf, "false", &flag, NULL), MOED_OK);
     assert_false(flag);
-    assert_int_equal(moed_gguf_get_string(gguf, "string", &text, NULL), MOED_OK);
-    assert_string_equal(text, "text \xc3\xa9\n");
-    assert_int_equal(moed_gguf_get_string(gguf, "empty", &text, NULL), MOED_OK);
-    assert_string_equal(text, "");
+    text_is("string", "text \xc3\xa9 ");
+    text_is("empty", "");
 }
 
 /* Each getter against each type that it does not take. */
@@ -160,7 +189,7 @@ static void nothing_else_converts(void **state)
         uint64_t integer;
         double real;
         bool flag;
-        const char *text;
+        char *text;
 
         if (strcmp(names[i], "u32") != 0) {
             assert_int_equal(moed_gguf_get_u64(gguf, names[i], &integer, &err), MOED_E_BAD_FILE);
@@ -175,7 +204,7 @@ static void nothing_else_converts(void **state)
             check_words(err.message, words);
         }
         if (strcmp(names[i], "string") != 0) {
-            assert_int_equal(moed_gguf_get_string(gguf, names[i], &text, &err), MOED_E_BAD_FILE);
+            assert_int_equal(moed_gguf_copy_string(gguf, names[i], &text, &err), MOED_E_BAD_FILE);
             check_words(err.message, words);
         }
         if (strcmp(names[i], "i16s") != 0) {
@@ -188,14 +217,44 @@ static void nothing_else_converts(void **state)
     }
 }
 
-static void text_with_a_nul_is_no_string(void **state)
+/* Whatever the file has there, whoever shows it shows text. */
+static void strings_are_read_as_text(void **state)
+{
+    (void)state;
+    text_is("nul",
+            "a\xef\xbf\xbd"
+            "b");
+    text_is("escape", "\xef\xbf\xbd[31m\xef\xbf\xbd");
+}
+
+/* A key is held to its form by who reads it. */
+static void bools_are_0_or_1(void **state)
 {
     struct moed_error err = {0};
-    const char *text;
+    double value;
+    bool flag;
 
     (void)state;
-    assert_int_equal(moed_gguf_get_string(gguf, "nul", &text, &err), MOED_E_BAD_FILE);
-    check_words(err.message, (const char *const[MAX_WORDS]){"'nul'", "NUL at byte 1"});
+    assert_int_equal(moed_gguf_get_bool(gguf, "two", &flag, &err), MOED_E_BAD_FILE);
+    check_words(err.message, (const char *const[MAX_WORDS]){"'two'", "bool of 2", "0 or 1"});
+    assert_int_equal(moed_gguf_get_element(gguf, "odd", 0, &value, NULL), MOED_OK);
+    assert_int_equal(moed_gguf_get_element(gguf, "odd", 1, &value, &err), MOED_E_BAD_FILE);
+    check_words(err.message, (const char *const[MAX_WORDS]){"'odd'", "bool of 255", "0 or 1"});
+}
+
+/* Nobody here needs one, and what follows it is found all the same. */
+static void arrays_of_arrays_are_stepped_over(void **state)
+{
+    struct moed_error err = {0};
+    uint64_t length;
+    double value;
+
+    (void)state;
+    assert_int_equal(moed_gguf_get_length(gguf, "nested", &length, NULL), MOED_OK);
+    assert_int_equal(length, 2);
+    assert_int_equal(moed_gguf_get_element(gguf, "nested", 0, &value, &err), MOED_E_BAD_FILE);
+    check_words(err.message, (const char *const[MAX_WORDS]){"'nested'", "array of array"});
+    text_is("last", "behind it");
 }
 
 static void elements_of_arrays(void **state)
@@ -234,7 +293,9 @@ int main(void)
         cmocka_unit_test(absent_keys_leave_all_alone),
         cmocka_unit_test(floats_bools_and_strings),
         cmocka_unit_test(nothing_else_converts),
-        cmocka_unit_test(text_with_a_nul_is_no_string),
+        cmocka_unit_test(strings_are_read_as_text),
+        cmocka_unit_test(bools_are_0_or_1),
+        cmocka_unit_test(arrays_of_arrays_are_stepped_over),
         cmocka_unit_test(elements_of_arrays),
     };
 

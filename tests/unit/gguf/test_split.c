@@ -172,6 +172,35 @@ static void refuses_a_part_without_split_keys(void **state)
            (const char *const[MAX_WORDS]){"m-00002-of", "'split.count'", "found none", "3"});
 }
 
+/* As a tool that merges the parts leaves it, which keeps the name and says of itself 0 or nothing.
+ */
+static void a_merged_file_may_keep_its_name(void **state)
+{
+    const struct part merged = {0, 0, 1, "qwen3moe", "one"};
+    struct moed_gguf *gguf;
+    struct build b = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < PARTS; i++)
+        unlink(name_of(i));
+    build_small(&b, 3);
+    build_save(&b, name_of(0));
+    build_free(&b);
+    assert_int_equal(moed_gguf_open(name_of(0), &gguf, NULL), MOED_OK);
+    assert_int_equal(moed_gguf_parts(gguf), 1);
+    assert_non_null(moed_gguf_find(gguf, "x"));
+    moed_gguf_close(gguf);
+    save(&merged, name_of(0));
+    assert_int_equal(moed_gguf_open(name_of(0), &gguf, NULL), MOED_OK);
+    assert_int_equal(moed_gguf_parts(gguf), 1);
+    moed_gguf_close(gguf);
+
+    save(&good[1], name_of(1)); /* another part beside it: then it is not the whole */
+    refuse(name_of(0), MOED_E_BAD_FILE,
+           (const char *const[MAX_WORDS]){"m-00001-of", "'split.count'", "found 0", "3"});
+    unlink(name_of(1));
+}
+
 static void refuses_a_renamed_part(void **state)
 {
     char path[128];
@@ -226,6 +255,7 @@ int main(void)
         cmocka_unit_test(names_the_missing_part),
         cmocka_unit_test(refuses_foreign_parts),
         cmocka_unit_test(refuses_a_part_without_split_keys),
+        cmocka_unit_test(a_merged_file_may_keep_its_name),
         cmocka_unit_test(refuses_a_renamed_part),
         cmocka_unit_test(refuses_impossible_names),
         cmocka_unit_test(a_split_of_one_is_a_file),

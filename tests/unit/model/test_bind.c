@@ -210,7 +210,7 @@ static void no_moe_layer(void **state)
     recipe_drop(&r, "blk.0.ffn_up_exps.weight");
     recipe_drop(&r, "blk.0.ffn_down_exps.weight");
     (void)state;
-    BAD(&r, "no MoE layer", "ffn_gate_inp");
+    UNSUPPORTED(&r, "no MoE layer", "dense model", "ffn_gate_inp");
 }
 
 static void tensors_past_the_last_block(void **state)
