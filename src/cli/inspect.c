@@ -1,6 +1,7 @@
 /* inspect: what a model's MoE layers are: rule, shapes, types, bytes; reads no weights. */
 #include "src/model/model.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -110,6 +111,16 @@ static uint64_t total_bytes(const struct moed_model *model)
     return bytes;
 }
 
+static void print_path(const char *title, const char *path)
+{
+    char *clean = malloc(3 * strlen(path) + 1);
+
+    if (clean)
+        moed_clean_text(clean, path, strlen(path));
+    printf("%-13s %s\n", title, clean ? clean : "");
+    free(clean);
+}
+
 static void print_text(const struct moed_model *model)
 {
     char bytes[16];
@@ -117,7 +128,7 @@ static void print_text(const struct moed_model *model)
     printf("name          %s\n", model->name);
     printf("architecture  %s\n", model->arch);
     for (uint32_t i = 0; i < moed_gguf_parts(model->gguf); i++)
-        printf("%-13s %s\n", i == 0 ? "file" : "", moed_gguf_path(model->gguf, i));
+        print_path(i == 0 ? "file" : "", moed_gguf_path(model->gguf, i));
     printf("format        GGUF version %u, %zu tensors\n", moed_gguf_version(model->gguf),
            moed_gguf_tensor_count(model->gguf));
     printf("blocks        %u, of which %u are MoE layers\n", model->block_count,

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* Writes `text` (UTF-8, not trusted) as a JSON string, quotes included. */
+/* Writes `text` (any bytes) as a JSON string, quotes included: U+FFFD for what is not UTF-8. */
 void json_string(FILE *out, const char *text);
 
 #endif

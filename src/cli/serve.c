@@ -1,10 +1,13 @@
 /* serve: the options of the server, and the hand-over to it. */
 #include "src/server/server.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "systemd.h"
+
+#define MAX_NAME 200 /* bytes */
 
 struct serve_arguments {
     struct moed_server_options server;
@@ -159,6 +162,23 @@ static int configure_log(struct serve_arguments *serve, struct moed_error *err)
     return server->log_file ? moed_log_open(server->log_file, err) : 0;
 }
 
+/* It is shown in /v1/moe/info and /metrics, which are text. */
+static int check_name(const char *name, struct moed_error *err)
+{
+    char clean[3 * MAX_NAME + 1];
+
+    if (!name)
+        return 0;
+    if (strlen(name) > MAX_NAME)
+        return moed_fail(err, MOED_E_USAGE, "--name: found %zu bytes, expected at most %d",
+                         strlen(name), MAX_NAME);
+    moed_clean_text(clean, name, strlen(name));
+    if (strcmp(clean, name) != 0)
+        return moed_fail(err, MOED_E_USAGE,
+                         "--name: found \"%s\", expected UTF-8 without control characters", clean);
+    return 0;
+}
+
 static int run(const struct invocation *invocation, struct moed_error *err)
 {
     struct serve_arguments *serve = invocation->arguments;
@@ -169,7 +189,9 @@ static int run(const struct invocation *invocation, struct moed_error *err)
         options_print(invocation->options, stdout);
         return 0;
     }
-    status = ask_systemd(serve, invocation->get, err);
+    status = check_name(server->name, err);
+    if (status == 0)
+        status = ask_systemd(serve, invocation->get, err);
     if (status == 0)
         status = configure_log(serve, err);
     if (status != 0)

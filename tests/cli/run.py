@@ -127,6 +127,13 @@ class Serve(Case):
         found = self.config("--listen", "[::1]:1", "--listen", "unix:/x", MOED_ARG_LISTEN="a:1,b:2")
         self.assertEqual(found["listen"][0].strip(), "[::1]:1,unix:/x")
 
+    def test_a_name_is_text(self):
+        for name in (b"a\xff", b"a\x1b[2J", b"two\nlines"):
+            result = subprocess.run([MOED, "serve", "model.gguf", "--name", name], capture_output=True)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(b"--name: found", result.stderr)
+            result.stderr.decode("utf-8")
+
     def test_a_model_that_is_not_there(self):
         result = moed("serve", "/nowhere/model.gguf", "--listen", "127.0.0.1:0")
         self.assert_ends(result, 1, "moed: /nowhere/model.gguf")
@@ -175,6 +182,20 @@ class Inspect(WithModel):
         cut.write_bytes(self.model.read_bytes()[:1000])
         self.assert_ends(moed("inspect", cut), 1, str(cut))
         self.assert_ends(moed("inspect", self.folder / "none.gguf"), 1, "none.gguf")
+
+    def test_names_are_shown_as_text(self):
+        """Whatever bytes the file, or its path, has in the place of a name."""
+        bad = os.fsencode(self.folder) + b"/\xff\x1b[31m.gguf"
+        with open(bad, "wb") as file:
+            file.write(self.model.read_bytes().replace(b"tiny synthetic", b"t\xffny\x1b[31m\0etic"))
+        shown = "t\ufffdny\ufffd[31m\ufffdetic q4_k_m"
+        text = subprocess.run([MOED, "inspect", bad], capture_output=True, check=True).stdout
+        self.assertIn(shown, text.decode("utf-8"))
+        self.assertNotIn(b"\x1b", text)
+        json_text = subprocess.run([MOED, "inspect", "--json", bad], capture_output=True, check=True).stdout
+        model = json.loads(json_text.decode("utf-8"))
+        self.assertEqual(model["name"], shown)
+        self.assertIn("\ufffd\x1b[31m.gguf", model["files"][0])
 
     def test_a_full_disk_is_an_error(self):
         with open("/dev/full", "w") as full:

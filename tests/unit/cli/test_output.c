@@ -52,9 +52,9 @@ static void test_json_strings_are_escaped(void **state)
     FILE *out = open_memstream(&text, &size);
 
     (void)state;
-    json_string(out, "a\"b\\c\n\x7f µ");
+    json_string(out, "a\"b\\c\n\x7f\xff µ");
     fclose(out);
-    assert_string_equal(text, "\"a\\\"b\\\\c\\u000a\\u007f µ\"");
+    assert_string_equal(text, "\"a\\\"b\\\\c\\u000a\\u007f\xef\xbf\xbd µ\"");
     free(text);
 }
 
