@@ -53,6 +53,7 @@ int moed_error_prefix(struct moed_error *err, const char *format, ...)
 {
     char before[sizeof err->message];
     va_list args;
+    size_t used, room;
     int written;
 
     if (err == NULL)
@@ -61,10 +62,12 @@ int moed_error_prefix(struct moed_error *err, const char *format, ...)
     va_start(args, format);
     written = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
-    if (written < 0)
-        written = 0;
-    if ((size_t)written < sizeof err->message)
-        snprintf(err->message + written, sizeof err->message - (size_t)written, ": %s", before);
+    used = written < 0 ? 0 : (size_t)written;
+    if (used + sizeof ": " <= sizeof err->message) {
+        room = sizeof err->message - used - sizeof ": ";
+        memcpy(err->message + used, ": ", sizeof ": ");
+        strncat(err->message + used, before, room);
+    }
     make_printable(err->message);
     return err->code;
 }

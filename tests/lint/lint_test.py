@@ -2,6 +2,7 @@
 """Each rule fires on a bad sample and stays quiet on a good one."""
 import unittest
 
+import commits
 import rules
 from source import Tree, functions
 
@@ -72,6 +73,11 @@ class Rules(unittest.TestCase):
         self.assertTrue(list(rules.function_length(Tree({"src/gguf/open.c": function_of(61)}))))
         self.assertFalse(list(rules.function_length(Tree({"src/gguf/open.c": function_of(60)}))))
 
+    def test_comments_are_read_like_documents(self):
+        rule = rules.documents_name_files_that_exist
+        for text in ("/* see NONE.md */\n", "/* x */\nint x; // as tests/unit/none.c has it\n"):
+            self.assertTrue(list(rule(Tree({"src/gguf/open.c": text}))), text)
+
     def test_unit_tests_may_see_their_own_rooms_furniture(self):
         text = '/* x */\n#include "src/batch/queue.h"\n'
         self.assertFalse(list(rules.furniture(Tree({"tests/unit/batch/queue_test.c": text}))))
@@ -94,6 +100,17 @@ static void
 """
         found = [(f.name, f.line, f.lines, f.parameters) for f in functions("x.c", text)]
         self.assertEqual(found, [("first", 2, 4, 2), ("second", 7, 5, 2)])
+
+
+class Commits(unittest.TestCase):
+    def test_a_good_subject_passes(self):
+        for subject in ("server: give the HTTP host hooks", "kernels/cpu: decode codes once a block"):
+            self.assertEqual(list(commits.complaints(subject)), [])
+
+    def test_bad_subjects_do_not(self):
+        for subject in ("Mend things", "server: mend this; and that", "server: end in a stop.",
+                        "server: " + "long " * 20):
+            self.assertTrue(list(commits.complaints(subject)), subject)
 
 
 if __name__ == "__main__":

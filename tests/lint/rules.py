@@ -227,17 +227,33 @@ def no_leftovers(tree):
                 yield f"{path}:{number}: code that is switched off: {line.strip()}"
 
 
+FOLDERS = "tests|src|include|kernels|deploy"
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+
+
+def named_files(path, text):
+    """(line, name) of what a document or the comments of a C file call tests/…, src/… or NAME.md."""
+    pattern = re.compile(rf"`((?:{FOLDERS})/[a-zA-Z0-9_./*-]+)`") if path.endswith(".md") else \
+        re.compile(rf"(?<![\w./<\"-])((?:{FOLDERS})/[a-zA-Z0-9_./*-]*\w|[A-Z]\w+\.md)\b")
+    parts = [(0, text)] if path.endswith(".md") else \
+        [(match.start(), match.group()) for match in COMMENT.finditer(text)]
+    for offset, part in parts:
+        for match in pattern.finditer(part):
+            yield text.count("\n", 0, offset + match.start()) + 1, match[1]
+
+
 def documents_name_files_that_exist(tree):
-    """What the documents call tests/… or src/… is there."""
-    for path, text in sorted(tree.files.items()):
-        if not path.endswith(".md"):
-            continue
-        for name in re.findall(r"`((?:tests|src|include|kernels|deploy)/[a-z0-9_./*-]+)`", text):
-            if name.startswith("tests/golden/"):  # cases are not among the tree's files
+    """What documents and comments call tests/…, src/… or API.md is there."""
+    sources = [(path, text) for path, text in tree.c_files()]
+    documents = [(path, text) for path, text in sorted(tree.files.items()) if path.endswith(".md")]
+    for path, text in documents + sources:
+        for line, name in named_files(path, text):
+            if f"{name}/".startswith("tests/golden/"):  # cases are not among the tree's files
                 continue
-            if not any(fnmatch.fnmatch(file, name.rstrip("/")) or file.startswith(name.rstrip("/") + "/")
+            known = name if "/" in name else f"*{name}"
+            if not any(fnmatch.fnmatch(file, known.rstrip("/")) or file.startswith(name.rstrip("/") + "/")
                        for file in tree.files):
-                yield f"{path}: names {name}, which is not there"
+                yield f"{path}:{line}: names {name}, which is not there"
 
 
 def clang_format(tree):

@@ -43,7 +43,7 @@ class Tree:
     def c_files(self, *folders):
         """(path, text) of C and CUDA sources and headers under `folders`; all of them if none."""
         for path, text in sorted(self.files.items()):
-            if path.endswith((".c", ".h", ".cu", ".cuh", ".def")):
+            if path.endswith((".c", ".h", ".inc", ".cu", ".cuh", ".def")):
                 if not folders or path.startswith(folders):
                     yield path, text
 
