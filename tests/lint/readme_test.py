@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""README.md is true: every command block runs, in order, against the quickstart's server, and the
-settings, there and in deploy/SETTINGS.md, are what `moed serve --print-config` prints."""
+"""README.md and the pages that it leads to are true: every command block runs, in order, against the
+quickstart's server, and the settings in deploy/SETTINGS.md are what `moed serve --print-config` prints."""
 import os
 import pathlib
 import re
@@ -17,13 +17,15 @@ sys.path.append(str(ROOT / "tests/e2e"))
 import harness  # noqa: E402
 
 README = (ROOT / "README.md").read_text()
+PAGES = {name: (ROOT / name).read_text()
+         for name in ("README.md", "deploy/README.md", "deploy/OPERATING.md", "deploy/SECURING.md")}
 SETTINGS = (ROOT / "deploy/SETTINGS.md").read_text()
 MOED = ROOT / "build/src/cli/moed"
 PATIENCE = 600  # seconds, for installing and building
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+def blocks(language, page=README):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.M | re.S)
 
 
 def settings(text):
@@ -74,9 +76,9 @@ class Readme(unittest.TestCase):
         self.assertRegex(self.printed().decode(), r'"shape": ?\[2, ?2048\]')
 
     def test_shell_blocks(self):
-        for text in blocks("sh"):
+        for page, text in ((page, text) for page in PAGES for text in blocks("sh", PAGES[page])):
             words = text.split()
-            with self.subTest(block=text.splitlines()[0]):
+            with self.subTest(page=page, block=text.splitlines()[0]):
                 if words[0] in ("./deploy/quickstart.sh", "./tests/run.sh"):
                     self.assertTrue(os.access(ROOT / words[0], os.X_OK))
                 elif words[0] == "docker":
@@ -102,9 +104,14 @@ class Readme(unittest.TestCase):
         actual = {name: rest.rsplit(None, 1)[0].strip() for name, rest in lines}
         actual.pop("print-config")
         self.assertEqual(settings(SETTINGS), actual)
-        chosen = settings(README)
-        self.assertTrue(chosen)
-        self.assertEqual(chosen, {name: actual.get(name) for name in chosen})
+
+    def test_the_landing_page_is_short_and_its_links_lead_somewhere(self):
+        self.assertLessEqual(README.count("\n"), 130)
+        pages = {**PAGES, "deploy/API.md": (ROOT / "deploy/API.md").read_text()}
+        for name, page in pages.items():
+            for target in re.findall(r"\]\(([^)#]+)\)", page):
+                with self.subTest(page=name, target=target):
+                    self.assertTrue((ROOT / name).parent.joinpath(target).exists())
 
     def test_commands_are_those_of_the_program(self):
         overview = subprocess.run([MOED, "--help"], check=True, capture_output=True, text=True).stdout
