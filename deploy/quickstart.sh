@@ -3,16 +3,24 @@
 # serves it, asks it something. May be run again at any time.
 #   deploy/quickstart.sh [--once] [MODEL.gguf]
 # --once stops after the answer. A MODEL.gguf of yours is served instead of a synthetic layer.
-# MOED_ARG_LISTEN and the other variables of `moed serve` apply.
+# MOED_ARG_LISTEN (the first address is asked), MOED_ARG_TLS_CERT, MOED_ARG_API_KEY_FILE and the other
+# variables of `moed serve` apply.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 once=no
 model=
+
+fail() { # STATUS WHY
+    echo "quickstart: $2" >&2
+    exit "$1"
+}
+
 for word in "$@"; do
     case "$word" in
         --once) once=yes ;;
-        -*) echo "quickstart: unknown option $word; usage: deploy/quickstart.sh [--once] [MODEL.gguf]" >&2; exit 2 ;;
+        --help | -h) sed -n '2,/^set/ s/^# \?//p' deploy/quickstart.sh; exit 0 ;;
+        -*) fail 2 "unknown option $word; usage: deploy/quickstart.sh [--once] [MODEL.gguf]" ;;
         *) model=$word ;;
     esac
 done
@@ -33,7 +41,7 @@ install_missing() {
     [ ${#packages[@]} -gt 0 ] || return 0
     say "installing ${packages[*]}"
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || { echo "quickstart: run as root, or install sudo" >&2; exit 1; }
+        command -v sudo >/dev/null || fail 1 "run as root, or install sudo"
         sudo=sudo
     fi
     $sudo apt-get -qq update
@@ -72,9 +80,52 @@ shorten() {
     sed -E 's/(\[\[?(-?[0-9.eE+-]+,){3})[^]]*\]/\1 ...]/g'
 }
 
+# How our own server is asked: the words of curl, and of `moed health`; `url` is what comes before
+# the path. A certificate need not be for the name by which we reach it.
+choose_way() {
+    local scheme=http key
+    listen=${MOED_ARG_LISTEN:-127.0.0.1:8080}
+    listen=${listen%%,*}
+    curl=(curl -sS) health=()
+    if [ -n "${MOED_ARG_TLS_CERT:-}" ]; then
+        scheme=https
+        curl+=(--insecure) health+=(--insecure)
+    fi
+    case "$listen" in
+        unix:@*) curl=(curl -sS --abstract-unix-socket "${listen#unix:@}") url=http://localhost ;;
+        unix:*) curl=(curl -sS --unix-socket "${listen#unix:}") url=http://localhost ;;
+        fd:*) fail 2 "MOED_ARG_LISTEN is $listen: expected HOST:PORT or unix:PATH, which can be asked" ;;
+        *:0) fail 2 "MOED_ARG_LISTEN is $listen: expected a port that is known before" ;;
+        *)
+            [ -z "${MOED_ARG_TLS_CLIENT_CA:-}" ] ||
+                fail 2 "MOED_ARG_TLS_CLIENT_CA is set, and we have no certificate to show: leave it out"
+            url=$scheme://$listen ;;
+    esac
+    case "$listen" in
+        unix:*) health=("$listen") ;;
+        *) health=("$url" "${health[@]}") ;;
+    esac
+    said="${curl[*]}"
+    if [ -n "${MOED_ARG_API_KEY_FILE:-}" ]; then
+        key=$(grep -m 1 -oE '^[^#[:space:]]+' "$MOED_ARG_API_KEY_FILE") ||
+            fail 1 "found no key in $MOED_ARG_API_KEY_FILE"
+        said+=" -H \"X-API-Key: …\""
+        curl+=(-H @/dev/fd/3)
+        exec 3< <(printf 'X-API-Key: %s\n' "$key") # not among the words that others may see
+    fi
+}
+
+# Until the server says that it is ready, or ends; what `moed health` finds wrong with it otherwise
+# does not go away by waiting.
 wait_until_ready() {
-    until build/src/cli/moed health "$url" >/dev/null 2>&1; do
+    local found strange=0
+    until found=$(build/src/cli/moed health "${health[@]}" 2>&1); do
         kill -0 "$server" 2>/dev/null || { wait "$server" || exit 1; exit 1; }
+        case "$found" in
+            *loading* | *refused* | *"No such file"*) strange=0 ;;
+            *) strange=$((strange + 1)) ;;
+        esac
+        [ $strange -lt 100 ] || fail 1 "the server does not become ready: $found"
         sleep 0.1
     done
 }
@@ -85,6 +136,7 @@ stop() {
     wait "$server" || true
 }
 
+choose_way
 install_missing gcc libc6-dev meson ninja-build pkg-config libuv1-dev libmicrohttpd-dev \
     libgnutls28-dev zlib1g-dev libcjson-dev libhttp-parser-dev curl ca-certificates
 
@@ -99,13 +151,11 @@ if [ -z "$model" ]; then
     fi
 fi
 
-listen=${MOED_ARG_LISTEN:-127.0.0.1:8080}
-url=http://$listen
 layer=$(build/src/cli/moed inspect "$model" --json | sed -E 's/.*"layers":\[\{"layer":([0-9]+).*/\1/')
 hidden=$(build/src/cli/moed inspect "$model" --json | sed -E 's/.*"layers":\[\{[^}]*"hidden":([0-9]+).*/\1/')
 
-say "serving $model at $url"
-MOED_ARG_LOG_LEVEL=${MOED_ARG_LOG_LEVEL:-warn} build/src/cli/moed serve "$model" --listen "$listen" &
+say "serving $model at $listen"
+MOED_ARG_LOG_LEVEL=${MOED_ARG_LOG_LEVEL:-warn} build/src/cli/moed serve "$model" &
 server=$!
 trap stop EXIT
 trap 'exit 0' INT TERM
@@ -113,7 +163,7 @@ wait_until_ready
 
 say "posting 2 rows of $hidden numbers to layer $layer"
 request 2 "$hidden" |
-    curl -sS --fail-with-body --data-binary @- -H 'Content-Type: application/json' \
+    "${curl[@]}" --fail-with-body --data-binary @- -H 'Content-Type: application/json' \
         "$url/v1/moe/layers/$layer/forward" | shorten
 echo
 
@@ -121,8 +171,8 @@ if [ "$once" = yes ]; then
     exit 0
 fi
 say "it works. Next:
-   curl $url/v1/moe/info          what is served
-   curl $url/metrics              counters
+   $said $url/v1/moe/info          what is served
+   $said $url/metrics              counters
    build/src/cli/moed bench $model
    README.md                      raw bytes from Python, settings, containers
 Ctrl-C stops the server."

@@ -14,6 +14,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/e2e"))
 
+import certificates  # noqa: E402
 import harness  # noqa: E402
 
 README = (ROOT / "README.md").read_text()
@@ -36,6 +37,49 @@ def settings(text):
     return table
 
 
+class Quickstart(unittest.TestCase):
+    """Its own words, and the variables that it says apply; what it builds is the README's too."""
+
+    MODEL = "tests/golden/f32-two-layers/model.gguf"
+
+    def quickstart(self, *words, **variables):
+        return subprocess.run(["./deploy/quickstart.sh", *words], cwd=ROOT, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, **variables})
+
+    def assert_answers(self, **variables):
+        result = self.quickstart("--once", self.MODEL, **variables)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertRegex(result.stdout, r'"shape": ?\[2, ?\d+\]')
+
+    def test_help(self):
+        result = self.quickstart("--help")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("quickstart.sh [--once] [MODEL.gguf]", result.stdout)
+        self.assertIn("MOED_ARG_LISTEN", result.stdout)
+        self.assertEqual(self.quickstart("--nonsense").returncode, 2)
+
+    def test_a_unix_socket_and_a_key(self):
+        with tempfile.TemporaryDirectory() as folder:
+            keys = pathlib.Path(folder, "keys")
+            keys.write_text("# of a test\n0123456789abcdef0123456789abcdef\n")
+            keys.chmod(0o600)
+            self.assert_answers(MOED_ARG_LISTEN=f"unix:{folder}/moed.sock")
+            self.assert_answers(MOED_ARG_LISTEN=f"unix:{folder}/moed.sock", MOED_ARG_API_KEY_FILE=str(keys))
+
+    def test_tls(self):
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key = certificates.Authority(folder, "authority").sign("server")
+            self.assert_answers(MOED_ARG_LISTEN=f"127.0.0.1:{harness.free_port()}",
+                                MOED_ARG_TLS_CERT=str(certificate), MOED_ARG_TLS_KEY=str(key))
+
+    def test_what_cannot_be_asked_is_refused(self):
+        for variables in ({"MOED_ARG_LISTEN": "fd:3"}, {"MOED_ARG_LISTEN": "127.0.0.1:0"},
+                          {"MOED_ARG_TLS_CLIENT_CA": "ca.pem"}):
+            result = self.quickstart("--once", self.MODEL, **variables)
+            self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+            self.assertIn(next(iter(variables)), result.stderr)
+
+
 class Readme(unittest.TestCase):
     """The README's own port may be taken, so the commands run with another in its place."""
 
@@ -45,7 +89,7 @@ class Readme(unittest.TestCase):
         cls.log = tempfile.TemporaryFile()
         cls.addClassCleanup(cls.log.close)
         cls.quickstart = subprocess.Popen(
-            ["./deploy/quickstart.sh"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=cls.log,
+            [*harness.DEFAULT_SIGNALS, "./deploy/quickstart.sh"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=cls.log,
             stderr=cls.log, start_new_session=True,
             env={**os.environ, "MOED_ARG_LISTEN": cls.address})
         cls.addClassCleanup(cls.stop)
