@@ -17,6 +17,16 @@ def pip(folder, *arguments):
             *arguments]
 
 
+def reason(errors, output=""):
+    """The line of what pip said that tells why. Its last one is "No matching distribution found" also
+    where it could not ask: then an earlier one says more."""
+    lines = (errors.strip() or output.strip() or "no word of why").splitlines()
+    causes = ("certificate", "SSL", "Name or service", "name resolution", "refused", "unreachable", "timed out",
+              "No space")
+    telling = [line.strip() for line in lines if any(cause in line for cause in causes)]
+    return telling[-1] if telling else lines[-1]
+
+
 def make(folder, requirements, bare):
     """Why the environment cannot be made, if it cannot."""
     commands = [[sys.executable, "-m", "venv", "--clear", folder], pip(folder, *requirements)]
@@ -25,8 +35,7 @@ def make(folder, requirements, bare):
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
-            said = (done.stderr.strip() or done.stdout.strip() or "no word of why").splitlines()
-            return f"no {', '.join([*requirements, *bare])}: {said[-1]}"
+            return f"no {', '.join([*requirements, *bare])}: {reason(done.stderr, done.stdout)}"
     return None
 
 

@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # Installs what the tests need (Debian, only what is missing) and runs all of them.
 #   tests/run.sh [--fast] [--list] [SUITE ...]
+# --fast: what one build of gcc can run: lint, unit tests, command line, end-to-end tests, installing.
 # The last line says how many checks passed and failed; the exit status is not 0 if any failed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# What --fast needs, and what all of it needs besides.
 packages=(
-    gcc libc6-dev clang libomp-dev clang-format clang-tidy meson ninja-build pkg-config ccache
-    libuv1-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev libcjson-dev libhttp-parser-dev
-    libcmocka-dev python3 python3-venv curl haproxy nginx-light openssl
-    ca-certificates buildah debootstrap
+    gcc libc6-dev clang-format meson ninja-build pkg-config ccache libuv1-dev libmicrohttpd-dev
+    libgnutls28-dev zlib1g-dev libcjson-dev libhttp-parser-dev libcmocka-dev python3 curl openssl
+    ca-certificates git
+)
+more_packages=(
+    clang libomp-dev clang-tidy python3-venv haproxy nginx-light buildah debootstrap procps
 )
 
 # Not in the archive of every architecture; without them the suite `cross` is skipped.
@@ -44,6 +48,10 @@ case " $* " in *" --list "*)
 esac
 
 install "${packages[@]}"
+case " $* " in *" --fast "*)
+    exec python3 tests/run.py "$@" ;;
+esac
+install "${more_packages[@]}"
 install "${cross_packages[@]}" || echo "going on without a cross build"
 install "${client_packages[@]}" || echo "going on without h2load and wrk"
 install "${deploy_packages[@]}" || echo "going on without Prometheus, systemd-analyze or docker-compose"

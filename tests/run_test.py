@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Tests of run.py: what the exit status says, and of packages.py: why something is skipped."""
+import contextlib
+import io
+import sys
+import unittest
+from unittest import mock
+
+import packages
+import run
+import tally
+
+
+def main(result, *words):
+    """(exit status, what was printed) of a run whose only suite ends so."""
+    suite = run.Suite("only", [], None, fast=True)
+    printed = io.StringIO()
+    with mock.patch.object(run, "SUITES", [suite]), mock.patch.object(run, "run", lambda _: result), \
+            mock.patch.object(sys, "argv", ["run.py", *words]), contextlib.redirect_stdout(printed):
+        return int(run.main()), printed.getvalue()
+
+
+class Status(unittest.TestCase):
+    def test_what_failed_fails(self):
+        self.assertEqual(main(tally.Tally(passed=3))[0], 0)
+        self.assertEqual(main(tally.Tally(passed=3, skipped=1))[0], 0)
+        self.assertEqual(main(tally.Tally(passed=3, failed=1))[0], 1)
+
+    def test_nothing_but_skips_is_no_success(self):
+        status, printed = main(tally.Tally(skipped=2), "only")
+        self.assertEqual(status, 1)
+        self.assertIn("no check has run", printed)
+        self.assertTrue(printed.endswith("\n0 passed, 0 failed, 2 skipped\n"), printed)
+
+
+class Reasons(unittest.TestCase):
+    LAST = "ERROR: No matching distribution found for numpy\n"
+
+    def test_a_missing_authority(self):
+        said = ("WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(SSLCertVerificationError("
+                "1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))': /simple/numpy/\n"
+                "ERROR: Could not find a version that satisfies the requirement numpy (from versions: none)\n")
+        self.assertIn("certificate verify failed", packages.reason(said + self.LAST))
+
+    def test_what_is_not_there(self):
+        self.assertEqual(packages.reason(self.LAST), self.LAST.strip())
+        self.assertEqual(packages.reason("", ""), "no word of why")
+
+
+if __name__ == "__main__":
+    unittest.main()
