@@ -20,8 +20,11 @@ import time
 
 BIN = os.environ.get("MOED_BIN", "build/src/cli/moed")
 GOLDEN = os.environ.get("MOED_GOLDEN", "tests/golden")
-# Sanitizers and shared machines are slow; nothing here is a benchmark.
-PATIENCE = float(os.environ.get("MOED_TEST_PATIENCE", "60"))
+# Seconds without any sign of life before a test gives up. Sanitizers and shared machines are slow, and
+# nothing here is a benchmark: who works, however slowly, is waited for (gets_on).
+PATIENCE = float(os.environ.get("MOED_TEST_PATIENCE", "300"))
+# Whoever started us may have had signals ignored (nohup, a shell's background), which is inherited.
+DEFAULT_SIGNALS = ["env", "--default-signal=HUP,INT,QUIT,TERM"]
 
 JSON = {"Content-Type": "application/json"}
 RAW = {"Content-Type": "application/octet-stream"}
@@ -70,11 +73,11 @@ class Server:
         self.port = None
         self._listening = threading.Event()
         self.process = subprocess.Popen(
-            [*prefix, BIN, "serve", model, *listen, *flags],
+            [*DEFAULT_SIGNALS, *prefix, BIN, "serve", model, *listen, *flags],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", **popen)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        if not self._listening.wait(PATIENCE) or (wait and not self.wait_ready()):
+        if not gets_on(self.sign_of_life, self._listening.is_set) or (wait and not self.wait_ready()):
             self.kill()
             raise LoadError(self.text())
 
@@ -87,17 +90,23 @@ class Server:
                 self._listening.set()
         self._listening.set()
 
+    def sign_of_life(self):
+        """What changes while the process works or says something; None once it has ended."""
+        if self.process.poll() is not None:
+            return None
+        try:
+            return self.ticks(), len(self.log)
+        except OSError:
+            return None
+
+    def is_ready(self):
+        try:
+            return self.port is not None and self.get("/readyz").status == 200
+        except OSError:
+            return False
+
     def wait_ready(self):
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and self.port is not None:
-            try:
-                if self.get("/readyz").status == 200:
-                    return True
-            except OSError:
-                if self.process.poll() is not None:
-                    return False
-            time.sleep(0.02)
-        return False
+        return gets_on(self.sign_of_life, self.is_ready)
 
     @property
     def url(self):
@@ -205,6 +214,22 @@ def follow(path, process):
 
 class LoadError(Exception):
     """The server did not become ready; its log is the message."""
+
+
+def gets_on(sign_of_life, condition):
+    """Whether it becomes true, however long that takes a slow machine: we give up when the sign of
+    life has not changed for as long as we have patience, or is None."""
+    last, end = None, time.monotonic() + PATIENCE
+    while not condition():
+        now = sign_of_life()
+        if now is None:
+            return bool(condition())
+        if now != last:
+            last, end = now, time.monotonic() + PATIENCE
+        elif time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def eventually(condition):

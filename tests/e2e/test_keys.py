@@ -211,6 +211,12 @@ class Terminal(unittest.TestCase):
         self.assertEqual(server.wait(), -signal.SIGHUP)
         server.kill()
 
+    def test_however_the_tests_were_started(self):
+        """Under nohup, SIGHUP is ignored by us and by all that we start, unless we see to it."""
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        self.test_hangup_ends_a_server_that_has_nothing_to_reload()
+
 
 if __name__ == "__main__":
     unittest.main()
