@@ -1,6 +1,8 @@
 /* tls.c: the client's side of TLS, by GnuTLS. */
 #include "stream.h"
 
+#include "src/base/file.h"
+
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -140,15 +142,30 @@ static struct moed_secure *open_session(const struct moed_trust *door, int fd, c
 }
 
 /* ---- trust ---- */
+enum { FILE_MAX = 16 << 20 }; /* the authorities of a whole system are a fiftieth of it */
+
+static gnutls_datum_t datum(const struct moed_text *text)
+{
+    return (gnutls_datum_t){(unsigned char *)text->text, (unsigned)text->size};
+}
+
 static int read_authorities(struct trust *trust, const char *ca, struct moed_error *err)
 {
-    int n;
+    static const struct moed_file_rule rule = {"--ca", FILE_MAX, .secret = false};
+    struct moed_text file;
+    gnutls_datum_t text;
+    int n, rc;
 
     if (ca == NULL) {
         gnutls_certificate_set_x509_system_trust(trust->credentials);
         return 0;
     }
-    n = gnutls_certificate_set_x509_trust_file(trust->credentials, ca, GNUTLS_X509_FMT_PEM);
+    rc = moed_file_read(&rule, ca, &file, err);
+    if (rc != 0)
+        return rc;
+    text = datum(&file);
+    n = gnutls_certificate_set_x509_trust_mem(trust->credentials, &text, GNUTLS_X509_FMT_PEM);
+    moed_text_wipe(&file);
     if (n > 0)
         return 0;
     return moed_fail(err, n < 0 ? MOED_E_IO : MOED_E_USAGE, "--ca %s: %s", ca,
@@ -158,6 +175,9 @@ static int read_authorities(struct trust *trust, const char *ca, struct moed_err
 static int read_identity(struct trust *trust, const struct moed_trust_options *options,
                          struct moed_error *err)
 {
+    static const struct moed_file_rule cert_rule = {"--cert", FILE_MAX, .secret = false};
+    static const struct moed_file_rule key_rule = {"--key", FILE_MAX, .secret = false};
+    struct moed_text cert, key = {0};
     int rc;
 
     if (options->cert == NULL && options->key == NULL)
@@ -165,12 +185,21 @@ static int read_identity(struct trust *trust, const struct moed_trust_options *o
     if (options->cert == NULL || options->key == NULL)
         return moed_fail(err, MOED_E_USAGE, "found %s alone, expected --cert and --key",
                          options->cert != NULL ? "--cert" : "--key");
-    rc = gnutls_certificate_set_x509_key_file(trust->credentials, options->cert, options->key,
-                                              GNUTLS_X509_FMT_PEM);
-    if (rc < 0)
-        return moed_fail(err, MOED_E_IO, "--cert %s with --key %s: %s", options->cert, options->key,
-                         gnutls_strerror(rc));
-    return 0;
+    rc = moed_file_read(&cert_rule, options->cert, &cert, err);
+    if (rc == 0)
+        rc = moed_file_read(&key_rule, options->key, &key, err);
+    if (rc == 0) {
+        const gnutls_datum_t chain = datum(&cert), text = datum(&key);
+
+        rc = gnutls_certificate_set_x509_key_mem(trust->credentials, &chain, &text,
+                                                 GNUTLS_X509_FMT_PEM);
+        if (rc < 0)
+            rc = moed_fail(err, MOED_E_IO, "--cert %s with --key %s: %s", options->cert,
+                           options->key, gnutls_strerror(rc));
+    }
+    moed_text_wipe(&key);
+    moed_text_wipe(&cert);
+    return rc < 0 ? rc : 0;
 }
 
 int moed_trust_create(const struct moed_trust_options *options, struct moed_trust **out,

@@ -1,13 +1,14 @@
 /* side: see side.h. The columns that a file may set are one table; a line is "name = value". */
 #include "side.h"
 
-#include <errno.h>
+#include "src/base/file.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_MAX 65536
+#define TEXT_MAX 65535
 
 struct reader {
     const char *path;
@@ -257,22 +258,17 @@ static int read_lines(struct reader *r)
 
 static int read_text(const char *path, char **out, struct moed_error *err)
 {
-    FILE *file = fopen(path, "re");
-    size_t n;
+    static const struct moed_file_rule rule = {"architecture file", TEXT_MAX, .secret = false};
+    struct moed_text file;
+    int rc = moed_file_read(&rule, path, &file, err);
 
-    if (!file)
-        return moed_fail(err, MOED_E_IO, "%s: %s", path, strerror(errno));
-    *out = calloc(1, TEXT_MAX + 1);
-    n = *out ? fread(*out, 1, TEXT_MAX, file) : 0;
-    if (*out && n < TEXT_MAX && !ferror(file) && strlen(*out) == n) {
-        fclose(file);
-        return 0;
+    if (rc == 0 && strlen(file.text) != file.size) {
+        moed_text_wipe(&file);
+        rc = moed_fail(err, MOED_E_IO, "architecture file %s: found a NUL, expected text", path);
     }
-    fclose(file);
-    if (!*out)
-        return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory for it", path);
-    return moed_fail(err, MOED_E_IO, "%s: expected a readable text of less than %d bytes", path,
-                     TEXT_MAX);
+    if (rc == 0)
+        *out = file.text;
+    return rc;
 }
 
 int model_side_read(const char *path, const struct moed_gguf *gguf, const char *arch,

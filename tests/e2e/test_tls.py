@@ -380,7 +380,7 @@ class Start(Tls):
         other = self.ours.sign("other")
         self.refuse("--tls-key", "--tls-cert", self.cert, "--tls-key", other[1])
         self.refuse(self.case.model, "--tls-cert", self.case.model, "--tls-key", self.key)
-        self.refuse("--tls-cert: cannot read /nowhere", "--tls-cert", "/nowhere", "--tls-key", self.key)
+        self.refuse("--tls-cert /nowhere: No such file", "--tls-cert", "/nowhere", "--tls-key", self.key)
         self.refuse("--tls-client-ca", *self.flags, "--tls-client-ca", self.key)
 
     def test_a_key_that_everybody_reads(self):

@@ -81,6 +81,7 @@ int host_open(struct host *host, struct moed_error *err)
     int rc;
 
     signal(SIGPIPE, SIG_IGN); /* a client that left is found by write's result */
+    signal(SIGXFSZ, SIG_IGN); /* as is a file that may not grow */
     if (getrandom(&host->id_seed, sizeof host->id_seed, 0) < 0)
         host->id_seed = moed_wall_ms(); /* ids are for reading logs, not secrets */
     rc = raise_file_limit(host->options->max_connections, err);

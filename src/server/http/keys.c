@@ -2,13 +2,13 @@
  * common beginning nor the place in the list shows in the time. */
 #include "keys.h"
 
-#include "secret.h"
+#include "src/base/file.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-static const char flag[] = "--api-key-file";
+static const struct moed_file_rule rule = {"--api-key-file", 1 << 20, .secret = true};
 
 static struct key_digest digest(const char *key, size_t size)
 {
@@ -75,7 +75,7 @@ static const char *trim(const char *line, size_t *size)
     return line;
 }
 
-static int parse(const struct secret *file, struct keys *out, struct moed_error *err)
+static int parse(const struct moed_text *file, struct keys *out, struct moed_error *err)
 {
     const char *at = file->text, *end = file->text + file->size;
     int rc = 0;
@@ -98,15 +98,15 @@ static int parse(const struct secret *file, struct keys *out, struct moed_error 
 int keys_read(const char *path, struct keys *out, struct moed_error *err)
 {
     struct keys found = {0};
-    struct secret file;
-    int rc = secret_read(flag, path, &file, err);
+    struct moed_text file;
+    int rc = moed_file_read(&rule, path, &file, err);
 
     if (rc != 0)
         return rc;
     rc = parse(&file, &found, err);
-    secret_wipe(&file);
+    moed_text_wipe(&file);
     if (rc != 0) {
-        moed_error_prefix(err, "%s: %s", flag, path);
+        moed_error_prefix(err, "%s %s", rule.flag, path);
         keys_fini(&found);
         return rc;
     }

@@ -3,7 +3,7 @@
  * when its connection opens, before the handshake. */
 #include "tls.h"
 
-#include "secret.h"
+#include "src/base/file.h"
 
 #include <gnutls/x509.h>
 
@@ -29,51 +29,51 @@ int tls_check_options(const struct moed_server_options *options, bool *wanted,
     return 0;
 }
 
-static int load(const char *flag, const char *path, gnutls_datum_t *out, struct moed_error *err)
-{
-    int rc = gnutls_load_file(path, out);
+enum { FILE_MAX = 1 << 20 };
 
-    if (rc != 0)
-        return moed_fail(err, MOED_E_IO, "%s: cannot read %s", flag, path);
-    return 0;
+static gnutls_datum_t datum(const struct moed_text *text)
+{
+    return (gnutls_datum_t){(unsigned char *)text->text, (unsigned)text->size};
 }
 
 static int add_certificate(struct tls *tls, const struct moed_server_options *options,
                            struct moed_error *err)
 {
-    struct secret key;
-    gnutls_datum_t cert;
-    int rc = load("--tls-cert", options->tls_cert, &cert, err);
+    static const struct moed_file_rule cert_rule = {"--tls-cert", FILE_MAX, .secret = false};
+    static const struct moed_file_rule key_rule = {"--tls-key", FILE_MAX, .secret = true};
+    struct moed_text cert, key = {0};
+    int rc = moed_file_read(&cert_rule, options->tls_cert, &cert, err);
 
-    if (rc != 0)
-        return rc;
-    rc = secret_read("--tls-key", options->tls_key, &key, err);
+    if (rc == 0)
+        rc = moed_file_read(&key_rule, options->tls_key, &key, err);
     if (rc == 0) {
-        const gnutls_datum_t text = {(unsigned char *)key.text, (unsigned)key.size};
+        const gnutls_datum_t chain = datum(&cert), text = datum(&key);
 
-        rc = gnutls_certificate_set_x509_key_mem(tls->credentials, &cert, &text,
+        rc = gnutls_certificate_set_x509_key_mem(tls->credentials, &chain, &text,
                                                  GNUTLS_X509_FMT_PEM);
         if (rc < 0)
             rc = moed_fail(err, MOED_E_USAGE, "--tls-cert %s with --tls-key %s: %s",
                            options->tls_cert, options->tls_key, gnutls_strerror(rc));
-        secret_wipe(&key);
     }
-    gnutls_free(cert.data);
+    moed_text_wipe(&key);
+    moed_text_wipe(&cert);
     return rc < 0 ? rc : 0;
 }
 
 static int add_client_ca(struct tls *tls, const char *path, struct moed_error *err)
 {
-    static const char flag[] = "--tls-client-ca";
+    static const struct moed_file_rule rule = {"--tls-client-ca", FILE_MAX, .secret = false};
+    struct moed_text file;
     gnutls_datum_t ca;
-    int n, rc = load(flag, path, &ca, err);
+    int n, rc = moed_file_read(&rule, path, &file, err);
 
     if (rc != 0)
         return rc;
+    ca = datum(&file);
     n = gnutls_certificate_set_x509_trust_mem(tls->credentials, &ca, GNUTLS_X509_FMT_PEM);
-    gnutls_free(ca.data);
+    moed_text_wipe(&file);
     if (n <= 0)
-        return moed_fail(err, MOED_E_USAGE, "%s: %s: %s", flag, path,
+        return moed_fail(err, MOED_E_USAGE, "%s %s: %s", rule.flag, path,
                          n < 0 ? gnutls_strerror(n) : "found no certificate");
     tls->asks_clients = true;
     return 0;

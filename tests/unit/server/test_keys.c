@@ -114,7 +114,7 @@ static void keys_are_not_kept(void **state)
 static void refused(const char *text, size_t size, const char *word)
 {
     assert_int_equal(read_keys(text, size, 0600), MOED_E_USAGE);
-    assert_non_null(strstr(err.message, "--api-key-file: "));
+    assert_non_null(strstr(err.message, "--api-key-file "));
     assert_non_null(strstr(err.message, path));
     if (strstr(err.message, word) == NULL)
         fail_msg("expected \"%s\" in \"%s\"", word, err.message);
