@@ -1,9 +1,11 @@
-/* base: what every room may lean on: checked sizes, a bounded cursor, clocks, the log.
- * Errors are in <moed/error.h>. Nothing here allocates. */
+/* base: what every room may lean on: checked sizes, a bounded cursor, clocks; and the log, which
+ * has a door of its own. Errors are in <moed/error.h>. Nothing here allocates. */
 #ifndef MOED_BASE_H
 #define MOED_BASE_H
 
 #include <moed/error.h>
+
+#include "src/base/log.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -101,28 +103,5 @@ struct moed_sha256 {
 void moed_sha256_init(struct moed_sha256 *s);
 void moed_sha256_update(struct moed_sha256 *s, const void *data, size_t size);
 void moed_sha256_final(struct moed_sha256 *s, char hex[65]);
-
-/* ---- log: one line an event on stderr or in a file, written with one write(2); any thread ---- */
-enum moed_log_level { MOED_LOG_DEBUG, MOED_LOG_INFO, MOED_LOG_WARN, MOED_LOG_ERROR, MOED_LOG_OFF };
-enum moed_log_format { MOED_LOG_TEXT, MOED_LOG_JSON };
-
-/* One field of an event: exactly one of text and number counts. */
-struct moed_log_field {
-    const char *name;
-    const char *text; /* NULL: print `number` */
-    double number;
-};
-
-void moed_log_configure(enum moed_log_level level, enum moed_log_format format);
-/* Appends to the file at `path` from now on, made if it is not there (0640); again after somebody
- * has moved it away; by one thread at a time, while others write. No line is lost or cut meanwhile.
- * MOED_E_IO: the log stays where it was. */
-int moed_log_open(const char *path, struct moed_error *err);
-bool moed_log_enabled(enum moed_log_level level);
-void moed_log(enum moed_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-/* A message with fields: `message name=value …` as text, members of the object as JSON. */
-void moed_log_event(enum moed_log_level level, const char *message,
-                    const struct moed_log_field *fields, size_t n_fields);
 
 #endif

@@ -57,6 +57,9 @@ int observe_init(struct observe *observe, struct moed_metrics *metrics, struct m
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for metrics");
     observe->connections = gauge(observe, "moed_connections", "Open connections.", NULL);
     observe->ready = gauge(observe, "moed_ready", "1 when /readyz answers 200.", NULL);
+    observe->lost_lines = moed_metrics_cell(
+        observe->metrics, MOED_COUNTER, "moed_log_lost_lines_total",
+        "Lines of the log that nobody read in time, or that could not be written.", NULL);
     moed_metric_set(gauge(observe, "moed_build_info", "Always 1; the labels say what was built.",
                           "version=\"" MOED_VERSION "\""),
                     1);
@@ -185,5 +188,6 @@ void observe_get(struct request *request)
     struct service *service = service_of(request);
 
     moed_metric_set(service->observe.ready, health_is_ready(service));
+    moed_metric_set(service->observe.lost_lines, (double)moed_log_dropped());
     request_offload(request, render, request_answer);
 }

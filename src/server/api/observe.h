@@ -11,7 +11,7 @@ struct service;
 
 struct observe {
     struct moed_metrics *metrics;
-    struct moed_metric *connections, *ready;
+    struct moed_metric *connections, *ready, *lost_lines;
     struct moed_metric *rejected[MOED_ERROR_COUNT]; /* by -code; NULL: it is no such reason */
     struct moed_metric **requests;     /* [routes + 1][methods][outcomes], looked up on first use */
     struct moed_histogram **durations; /* [routes + 1]; the last is for paths that do not exist */

@@ -5,7 +5,6 @@
 #include "src/base/base.h"
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BAR_WIDTH = 40 };
 
@@ -42,8 +41,7 @@ static void draw(const struct progress *progress, uint64_t done, uint64_t total)
                       "\rloading [%s] %3.0f %%  %.2f of %.2f GB  %.2f GB/s  %.0f s left ", bar,
                       100 * share, (double)done * 1e-9, (double)total * 1e-9,
                       rate_gbps(progress, done), share > 0 ? seconds * (1 - share) / share : 0);
-    if (write(STDERR_FILENO, line, (size_t)length) < 0)
-        return; /* a closed terminal is no reason to stop loading */
+    moed_log_print(line, (size_t)length);
 }
 
 static void log_line(struct progress *progress, uint64_t done, uint64_t total)
@@ -73,8 +71,8 @@ void progress_show(struct progress *progress, uint64_t done, uint64_t total)
 
 void progress_end(struct progress *progress, const char *what, uint64_t bytes)
 {
-    if (progress->bar && write(STDERR_FILENO, "\r\033[K", 4) < 0)
-        progress->bar = false;
+    if (progress->bar)
+        moed_log_print("\r\033[K", 4);
     moed_log(MOED_LOG_INFO, "loaded %s: %.3f GB in %.2f s, %.2f GB/s", what, (double)bytes * 1e-9,
              seconds_since(progress->started_ns), rate_gbps(progress, bytes));
 }

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+enum { LOG_PATIENCE_MS = 2000 }; /* a reader of the log that stands still is not waited for */
+
 void moed_server_options_init(struct moed_server_options *options)
 {
     *options = (struct moed_server_options){
@@ -124,7 +126,9 @@ int moed_server_run(const struct moed_server_options *options, struct moed_error
     server->host.service = &server->service;
     server->host.after_run = after_run;
     server->host.owner = server;
-    rc = set_up(server, err);
+    rc = moed_log_start(err);
+    if (rc == 0)
+        rc = set_up(server, err);
     if (rc == 0) {
         uv_run(&server->host.loop, UV_RUN_DEFAULT);
         access_turn(&server->service.observe.access,
@@ -138,5 +142,6 @@ int moed_server_run(const struct moed_server_options *options, struct moed_error
     if (rc != 0)
         notify_send(&server->notify, "STATUS=failed: %s", err->message);
     tear_down(server);
+    moed_log_stop(LOG_PATIENCE_MS);
     return rc;
 }

@@ -283,6 +283,47 @@ static void test_appends_and_stays(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static size_t numbered_lines_of(const char *name, unsigned *next)
+{
+    FILE *file = fopen(name, "r");
+    char line[256];
+    size_t lines = 0;
+
+    assert_non_null(file);
+    for (; fgets(line, sizeof line, file) != NULL; lines++)
+        assert_int_equal(strtoul(strstr(line, "number ") + 7, NULL, 10), (*next)++);
+    fclose(file);
+    return lines;
+}
+
+/* The thread turns to the next file exactly where it was opened among the lines. */
+static void test_files_take_over_in_place(void **state)
+{
+    enum { FILES = 20, EACH = 100 };
+    char place[] = "/tmp/moed-log-XXXXXX";
+    struct moed_error err;
+    unsigned next = 0, logged = 0;
+
+    (void)state;
+    assert_non_null(mkdtemp(place));
+    snprintf(path, sizeof path, "%s/log", place);
+    assert_int_equal(moed_log_start(&err), 0);
+    for (int i = 0; i < FILES; i++) {
+        assert_int_equal(moed_log_open(path, &err), 0);
+        for (int k = 0; k < EACH; k++)
+            moed_log(MOED_LOG_INFO, "number %u", logged++);
+        snprintf(moved, sizeof moved, "%s/log.%d", place, i);
+        assert_int_equal(rename(path, moved), 0);
+    }
+    moed_log_stop(60000);
+    for (int i = 0; i < FILES; i++) {
+        snprintf(moved, sizeof moved, "%s/log.%d", place, i);
+        assert_int_equal(numbered_lines_of(moved, &next), EACH);
+        unlink(moved);
+    }
+    assert_int_equal(rmdir(place), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +337,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_such_folder, capture, release),
         cmocka_unit_test_setup_teardown(test_moved_files, capture, release),
         cmocka_unit_test_setup_teardown(test_appends_and_stays, capture, release),
+        cmocka_unit_test_setup_teardown(test_files_take_over_in_place, capture, release),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
