@@ -13,7 +13,7 @@ class Promtool(unittest.TestCase):
 
     def test_check_metrics(self):
         case = harness.case("f32-two-layers")
-        with harness.Server(case.model, "--metrics-per-expert", "--name", 'a "name"\n\\') as server:
+        with harness.Server(case.model, "--metrics-per-expert", "--name", 'a "name"\\') as server:
             self.check(server)
             server.post_raw("/v1/moe/layers/0/forward", case.bytes(0, "hidden.f32"))
             server.get("/nowhere")

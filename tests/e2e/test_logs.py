@@ -38,7 +38,7 @@ class Requests(unittest.TestCase):
         data = self.case.bytes(0, "hidden.f32")
         rows = len(data) // (4 * self.case.hidden)
         with harness.Server(self.case.model, "--log-format", "json", "--log-requests", "info",
-                            "--name", 'q"\n\x9b') as server:
+                            "--name", 'q"\\é') as server:
             server.post_raw("/v1/moe/layers/0/forward", data,
                             {"X-Request-Id": "mine-1", "traceparent": TRACE})
             server.post_raw("/v1/moe/layers/0/forward", data[:-1], {"X-Request-Id": "mine-2"})
@@ -144,12 +144,20 @@ class Requests(unittest.TestCase):
         self.assertEqual(len(re.findall(" request .*status=200", text)), text.count("status=200"))
 
     def test_names_of_models_cannot_forge_lines(self):
-        with harness.Server(self.case.model, "--name", "x\n2026-01-01T00:00:00.000Z info \x1b[2J\x9b"
-                            ) as server:
-            server.stop()
-            for line in server.text().splitlines():
-                self.assertRegex(line, LINE)
-                self.assertTrue(line.isprintable(), repr(line))
+        """Whatever stands in the file as its name, or as its own."""
+        with open(self.case.model, "rb") as file:
+            data = file.read()
+        name = data[data.index(b"general.name") + 24:][:7]
+        for own in (b"model.gguf", b"x\n2026-01-01 \x1b[2J\x9b\xff.gguf"):
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(os.fsencode(folder), own)
+                with open(path, "wb") as file:
+                    file.write(data.replace(name, b"\n\x1b[2Jx\xff", 1))
+                with harness.Server(path) as server:
+                    server.stop()
+                    for line in server.text().splitlines():
+                        self.assertRegex(line, LINE)
+                        self.assertTrue(line.isprintable(), repr(line))
 
 
 class Files(unittest.TestCase):
