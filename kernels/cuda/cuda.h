@@ -3,8 +3,8 @@
  * pointers are the device's unless said otherwise.
  *
  * Letters: T rows, H hidden, E experts, K chosen a row, F an expert's width. A planned expert is a
- * routed one [0, E), the shared one E, or a chunk from E + 1 on; an entry is one row of one planned
- * expert, entries of an expert lying together, rows ascending. */
+ * routed one [0, E), the shared one E, or a chunk from E + 1 on; a pair (token and expert) is one
+ * row of one planned expert, pairs of an expert lying together, rows ascending. */
 #ifndef MOED_KERNELS_CUDA_H
 #define MOED_KERNELS_CUDA_H
 
@@ -27,15 +27,15 @@ extern "C" {
 /* ---- weights ---- */
 struct moed_cuda_format;
 
-/* A matrix an expert, as tiles (tile.cuh). A paired one has the gate's row f at 16 (f / 8) + f % 8
- * and the up's 8 further on, so that one thread has both. */
+/* A matrix an expert, as tiles (tile.cuh). An interleaved one has the gate's row f at 16 (f / 8) +
+ * f % 8 and the up's 8 further on, so that one thread has both. */
 struct moed_cuda_matrix {
     const struct moed_cuda_format *format; /* of the host; NULL: absent */
     uint8_t *tiles;
-    uint32_t rows, cols, count; /* as multiplied: 2 F rows where paired */
+    uint32_t rows, cols, count; /* as multiplied: 2 F rows where interleaved */
     uint32_t blocks;            /* of 16 rows */
     uint64_t block_bytes, expert_bytes;
-    bool paired;
+    bool interleaved;
     float unit; /* see moed_cuda_unit() */
 };
 
@@ -75,8 +75,8 @@ struct moed_cuda_format {
 const struct moed_cuda_format *moed_cuda_format_by_name(const char *name); /* NULL: none */
 const struct moed_cuda_format *moed_cuda_format_at(size_t i);              /* NULL past the end */
 
-/* Fills in blocks and bytes of a matrix whose format, rows, cols, count and paired are set; false
- * if they wrap. */
+/* Fills in blocks and bytes of a matrix whose format, rows, cols, count and interleaved are set;
+ * false if they wrap. */
 bool moed_cuda_matrix_shape(struct moed_cuda_matrix *m);
 /* The power of two that weights are multiplied by as f16; 0 where f16 cannot hold them all. */
 float moed_cuda_unit(const struct moed_cuda_format *format, const struct moed_cuda_range *range);
@@ -89,11 +89,11 @@ struct moed_cuda_batch { /* changes with every call, so it is read from memory *
 
 struct moed_cuda_tile { /* work of a product */
     uint32_t expert;    /* of its bank's matrices */
-    uint32_t first, n;  /* entries */
+    uint32_t first, n;  /* pairs */
 };
 
 /* Rows as f16: half[t] · factor[t] = from[t], factors powers of two, padded with zeros. */
-struct moed_cuda_halves {
+struct moed_cuda_cast {
     const struct moed_cuda_batch *batch;
     uint32_t grid_rows; /* as many as any batch of this pass may have */
     uint32_t cols;
@@ -103,7 +103,7 @@ struct moed_cuda_halves {
     float *size;       /* [T] root of the mean square of `from` */
     bool lane_order;   /* rows.cuh */
 };
-cudaError_t moed_cuda_halve(const struct moed_cuda_halves *h, cudaStream_t stream);
+cudaError_t moed_cuda_cast_rows(const struct moed_cuda_cast *h, cudaStream_t stream);
 
 enum moed_cuda_norm { MOED_CUDA_RMS, MOED_CUDA_LAYER_NORM };
 
@@ -143,7 +143,7 @@ struct moed_cuda_router {
     uint32_t per_row, chunk_size;
     const int32_t *place; /* as in moed_cuda_plan */
     int32_t *wanted;
-    int32_t *entry_of; /* cleared to -1 */
+    int32_t *pair_of; /* cleared to -1 */
 };
 enum moed_cuda_flags { /* as enum moed_row_flags */
                        MOED_CUDA_SUPPLIED = 1,
@@ -154,57 +154,58 @@ enum moed_cuda_flags { /* as enum moed_row_flags */
                        MOED_CUDA_ROUTE_ONLY = 32,
                        MOED_CUDA_PART = 64
 };
-/* `halves` of the same rows are made too, unless NULL. */
-cudaError_t moed_cuda_logits(const struct moed_cuda_router *r,
-                             const struct moed_cuda_halves *halves, cudaStream_t stream);
-cudaError_t moed_cuda_choose(const struct moed_cuda_router *r, cudaStream_t stream);
+/* `cast`: the same rows as f16 too, unless NULL. */
+cudaError_t moed_cuda_logits(const struct moed_cuda_router *r, const struct moed_cuda_cast *cast,
+                             cudaStream_t stream);
+cudaError_t moed_cuda_topk(const struct moed_cuda_router *r, cudaStream_t stream);
 
-/* The entries of a batch, expert by expert. */
+/* The pairs of a batch, expert by expert. */
 struct moed_cuda_plan {
     const struct moed_cuda_batch *batch;
     uint32_t experts, chunk_size, chunks; /* P = experts + 1 + chunks */
     float chunk_scale;
     bool weight_on_input;
-    uint32_t columns; /* entries of a tile at most */
+    uint32_t columns; /* pairs of a tile at most */
     uint32_t per_row;
     const int32_t *wanted; /* [T][per_row] of moed_cuda_router */
     const float *weights, *shared_weight;
     const uint8_t *retry; /* only rows with this; NULL: all */
-    /* Where an expert or a chunk is in its bank, -1: not there, and then it gets no entries; NULL:
+    /* Where an expert or a chunk is in its bank, -1: not there, and then it gets no pairs; NULL:
      * all are, in order. */
     const int32_t *place, *chunk_place;
     const float *size, *latent_size; /* of rows that experts read; NULL: no latent ones */
     /* out */
-    uint32_t *count;    /* [P] entries */
+    uint32_t *count;    /* [P] pairs */
     uint32_t *tile_end; /* [3] tiles up to the end of a bank: routed, shared, chunks */
     struct moed_cuda_tile *tiles;
-    uint32_t *entry_row;
-    float *entry_weight; /* its share of its row's output */
-    float *entry_factor; /* what 1.0 stands for in its f16 activations */
-    uint8_t *guard;      /* [entries][4] cleared: guard.cuh */
-    int32_t *entry_of;   /* [T][per_row] the entries that slots became; -1: none */
+    uint32_t *pair_row;
+    float *pair_weight;  /* its share of its row's output */
+    float *pair_factor;  /* what 1.0 stands for in its f16 activations */
+    uint8_t *guard;      /* [pairs][4] cleared: guard.cuh */
+    int32_t *pair_of;    /* [T][per_row] the pairs that slots became; -1: none */
     uint32_t *any_retry; /* cleared */
 };
-cudaError_t moed_cuda_plan_entries(const struct moed_cuda_plan *p, cudaStream_t stream);
+cudaError_t moed_cuda_plan_pairs(const struct moed_cuda_plan *p, cudaStream_t stream);
 
-/* Logits, halves, choice and plan of few rows in one launch. `arrived` is 0 before, and after. */
+/* Logits, rows as f16, choice and plan of few rows in one launch. `arrived` is 0 before, and after.
+ */
 bool moed_cuda_front_suits(const struct moed_cuda_router *r, const struct moed_cuda_plan *p);
-cudaError_t moed_cuda_front(const struct moed_cuda_router *r, const struct moed_cuda_halves *h,
+cudaError_t moed_cuda_front(const struct moed_cuda_router *r, const struct moed_cuda_cast *h,
                             const struct moed_cuda_plan *p, uint32_t *arrived, cudaStream_t stream);
 
 /* output = Σ partials and what the block's rule adds to them. */
 struct moed_cuda_sum {
     const struct moed_cuda_batch *batch;
     uint32_t grid_rows, cols;
-    bool routed, others; /* which of a row's entries are summed */
+    bool routed, others; /* which of a row's pairs are summed */
     uint32_t per_row;
-    const int32_t *entry_of;
-    const float *partial; /* [entries, partial_ld] */
+    const int32_t *pair_of;
+    const float *partial; /* [pairs, partial_ld] */
     uint32_t partial_ld;
     const float *base;         /* [T, cols] to begin with, or NULL */
     const uint8_t *not_finite; /* rows that are zeros */
     const uint8_t *flags;
-    bool finish; /* what follows applies */
+    bool epilogue; /* what follows applies */
     float ffn_scale, residual_scale, norm_eps;
     bool residual_of_normed;
     const float *post_norm;  /* [cols] or NULL */
@@ -218,17 +219,17 @@ struct moed_cuda_sum {
 cudaError_t moed_cuda_add_up(const struct moed_cuda_sum *s, cudaStream_t stream);
 
 /* ---- products ---- */
-enum moed_cuda_way { MOED_CUDA_FEW, MOED_CUDA_MANY, MOED_CUDA_EXACT };
-enum moed_cuda_finish {
-    MOED_CUDA_STORE,   /* out[entry, row] = product, f32 */
-    MOED_CUDA_ACTIVATE /* out[entry, f] = activation(gate, up), f16 (f32 if exact) */
+enum moed_cuda_way { MOED_CUDA_SMALL_M, MOED_CUDA_LARGE_M, MOED_CUDA_EXACT };
+enum moed_cuda_epilogue {
+    MOED_CUDA_STORE,   /* out[pair, row] = product, f32 */
+    MOED_CUDA_ACTIVATE /* out[pair, f] = activation(gate, up), f16 (f32 if exact) */
 };
 
-/* out[entry] = matrix of the entry's expert · its row, and what `finish` makes of it. */
+/* out[pair] = matrix of the pair's expert · its row, and what `epilogue` makes of it. */
 struct moed_cuda_product {
     struct moed_cuda_matrix matrix;
     enum moed_cuda_way way;
-    enum moed_cuda_finish finish;
+    enum moed_cuda_epilogue epilogue;
     const struct moed_cuda_batch *batch;
     const struct moed_cuda_tile *tiles; /* NULL: all rows of the batch, expert 0 */
     const uint32_t *tile_end;
@@ -238,16 +239,16 @@ struct moed_cuda_product {
     bool whole; /* a sum is never split, so that its order does not depend on the work there is */
     const void *in;                      /* [.., in_ld] f16, or f32 if exact */
     uint32_t in_ld;                      /* elements */
-    const uint32_t *in_row;              /* [entries] rows of `in`; NULL: the entry itself */
+    const uint32_t *in_row;              /* [pairs] rows of `in`; NULL: the pair itself */
     const float *in_factor;              /* [rows of in] what its 1.0 stands for; NULL: 1 */
-    const float *weight_in, *weight_out; /* [entries] or NULL: on the product, on the result */
-    const float *scale[2], *bias[2];     /* [count], [count, rows]; of gate and up where paired */
-    const float *gate; /* [entries, rows] finished gates where they are not paired, or NULL */
+    const float *weight_in, *weight_out; /* [pairs] or NULL: on the product, on the result */
+    const float *scale[2], *bias[2]; /* [count], [count, rows]; of gate and up where interleaved */
+    const float *gate; /* [pairs, rows] finished gates where they are not interleaved, or NULL */
     struct moed_expert_rule rule;
     void *out;
     uint32_t out_ld;
-    bool lane_order;           /* of rows that go out as f16 */
-    const float *entry_factor; /* of them */
+    bool lane_order;          /* of rows that go out as f16 */
+    const float *pair_factor; /* of them */
     uint8_t *guard;
 };
 

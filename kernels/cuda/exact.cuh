@@ -3,7 +3,7 @@
 #ifndef MOED_CUDA_EXACT_CUH
 #define MOED_CUDA_EXACT_CUH
 
-#include "finish.cuh"
+#include "epilogue.cuh"
 #include "launch.cuh"
 
 constexpr int EXACT_COLUMNS = 16;
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(EXACT_THREADS) exact_product(const struct moed
 {
     __shared__ exact_block s;
 
-    follow();
+    wait_for_previous();
 
     const work w = work_of(p);
     const uint32_t g = threadIdx.x % 8, i = threadIdx.x / 8;
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(EXACT_THREADS) exact_product(const struct moed
             __syncthreads();
         }
         if (i < t.n)
-            finish_two(p, column_of(p, t, i, 1.0F), block, g, lower, upper);
+            epilogue_two(p, column_of(p, t, i, 1.0F), block, g, lower, upper);
     }
 }
 

@@ -34,8 +34,8 @@ const struct moed_cuda_format *moed_cuda_format_by_name(const char *name)
 bool moed_cuda_matrix_shape(struct moed_cuda_matrix *m)
 {
     const uint64_t chunks = ((uint64_t)m->cols + m->format->chunk - 1) / m->format->chunk;
-    const uint64_t features = m->paired ? m->rows / 2 : m->rows;
-    const uint64_t per_block = m->paired ? 8 : 16;
+    const uint64_t features = m->interleaved ? m->rows / 2 : m->rows;
+    const uint64_t per_block = m->interleaved ? 8 : 16;
 
     m->blocks = (uint32_t)((features + per_block - 1) / per_block);
     m->block_bytes = chunks * m->format->tile_bytes;

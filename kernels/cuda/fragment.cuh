@@ -125,44 +125,44 @@ template <class F> struct lane_codes {
         }
     }
 
-    /* The four pairs of a step as bits of f16: factor and bias say of what. */
-    DEVICE void step_bits(int s, uint32_t pairs[4]) const
+    /* The four words of a step, two codes each, as bits of f16: factor and bias say of what. */
+    DEVICE void step_bits(int s, uint32_t packed[4]) const
     {
         if constexpr (F::table != TABLE_NONE) {
-            look_up(low[s], pairs);
-            look_up(low[s] >> 16, pairs + 2);
+            look_up(low[s], packed);
+            look_up(low[s] >> 16, packed + 2);
         } else {
 #pragma unroll
             for (int p = 0; p < 4; p++)
-                pairs[p] = pair_bits(s, p);
+                packed[p] = pair_bits(s, p);
         }
     }
 
     /* The same as the integers that they are. */
-    DEVICE void step(int s, __half2 pairs[4]) const
+    DEVICE void step(int s, __half2 packed[4]) const
     {
         uint32_t bits[4];
 
         step_bits(s, bits);
 #pragma unroll
         for (int p = 0; p < 4; p++)
-            pairs[p] = raised && p % 2 == 1
-                           ? __hfma2(half2_of(bits[p]), __float2half2_rn(factor(1)),
-                                     __float2half2_rn(-bias(1)))
-                           : __hsub2(half2_of(bits[p]), __float2half2_rn(bias(0)));
+            packed[p] = raised && p % 2 == 1
+                            ? __hfma2(half2_of(bits[p]), __float2half2_rn(factor(1)),
+                                      __float2half2_rn(-bias(1)))
+                            : __hsub2(half2_of(bits[p]), __float2half2_rn(bias(0)));
     }
 
-    /* Four nibbles to four of the table's bytes, to two pairs. prmt chooses of eight bytes by
+    /* Four nibbles to four of the table's bytes, in two words. prmt chooses of eight bytes by
      * three bits: once in each half of the table, and then by the fourth bit between the two. */
-    static DEVICE void look_up(uint32_t nibbles, uint32_t pairs[2])
+    static DEVICE void look_up(uint32_t nibbles, uint32_t packed[2])
     {
         const uint32_t by = nibbles & 0x7777U;
         const uint32_t lower = __byte_perm(table_word<F::table>(0), table_word<F::table>(1), by);
         const uint32_t upper = __byte_perm(table_word<F::table>(2), table_word<F::table>(3), by);
         const uint32_t bytes = __byte_perm(lower, upper, 0x3210U | (nibbles & 0x8888U) >> 1);
 
-        pairs[0] = __byte_perm(bytes, 0x64646464U, 0x4140);
-        pairs[1] = __byte_perm(bytes, 0x64646464U, 0x4342);
+        packed[0] = __byte_perm(bytes, 0x64646464U, 0x4140);
+        packed[1] = __byte_perm(bytes, 0x64646464U, 0x4342);
     }
 };
 
@@ -297,17 +297,17 @@ template <class F> struct lane_weights {
                 a[p] = F::bfloat ? from_bf16(codes.low[4 * s + p], unit) : codes.low[4 * s + p];
         } else {
             const int group = s * 16 / F::group;
-            __half2 pairs[4];
+            __half2 packed[4];
 
-            codes.step(s, pairs);
+            codes.step(s, packed);
 #pragma unroll
             for (int p = 0; p < 4; p++) {
                 const __half2 scale = scales.scale[p % 2][group];
 
                 if constexpr (lane_scales<F>::has_min)
-                    a[p] = bits_of(__hfma2(pairs[p], scale, scales.minus_min[p % 2][group]));
+                    a[p] = bits_of(__hfma2(packed[p], scale, scales.minus_min[p % 2][group]));
                 else
-                    a[p] = bits_of(__hmul2(pairs[p], scale));
+                    a[p] = bits_of(__hmul2(packed[p], scale));
             }
         }
     }

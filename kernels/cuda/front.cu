@@ -1,12 +1,12 @@
 /* front: all that comes before the products, in one launch, for few rows: the router, rows as f16,
  * the rule and the plan. The block that is done last goes on with the rule, and so no launch lies
  * between. The sums are those of logits.cu, in their order. */
-#include "choose.cuh"
-#include "halve.cuh"
+#include "cast.cuh"
 #include "launch.cuh"
 #include "plan.cuh"
+#include "topk.cuh"
 
-constexpr uint32_t THREADS = HALVE_THREADS, WARPS = THREADS / 32;
+constexpr uint32_t THREADS = CAST_THREADS, WARPS = THREADS / 32;
 constexpr uint32_t RUN = 16;      /* as in logits.cu */
 constexpr uint32_t MOST_ROWS = 8; /* and a block's two experts: a warp each part of the inputs */
 constexpr uint32_t MOST_SLOTS = 256, MOST_EXPERTS = 256, MOST_PLANNED = 1024;
@@ -15,7 +15,7 @@ static_assert(WARPS == LOGIT_PARTS, "a warp each part");
 
 struct front {
     struct moed_cuda_router r;
-    struct moed_cuda_halves h;
+    struct moed_cuda_cast h;
     struct moed_cuda_plan p;
     uint32_t *arrived; /* blocks, of those that there are; 0 between launches */
 };
@@ -112,22 +112,22 @@ __device__ bool is_last(uint32_t *arrived)
     return last;
 }
 
-__device__ void choose_all(const struct moed_cuda_router &r, float *scratch)
+__device__ void topk_all(const struct moed_cuda_router &r, float *scratch)
 {
-    const choosing c(scratch + threadIdx.x / 32 * 4 * r.experts, r.experts);
+    const topk_scratch c(scratch + threadIdx.x / 32 * 4 * r.experts, r.experts);
 
     for (uint32_t t = threadIdx.x / 32; t < r.batch->rows; t += WARPS) {
         for (uint32_t e = lane_id(); e < r.experts; e += 32)
             c.logits[e] = __ldcg(&r.logits[(size_t)t * r.experts + e]);
         __syncwarp();
-        choose_row(r, t, c);
+        topk_row(r, t, c);
     }
 }
 
 struct tally {
     uint32_t slots[MOST_SLOTS]; /* what each wants */
     uint32_t counts[MOST_PLANNED];
-    uint32_t before[MOST_PLANNED]; /* entries, and 2^16 times tiles, up to and with this one */
+    uint32_t before[MOST_PLANNED]; /* pairs, and 2^16 times tiles, up to and with this one */
     uint32_t chunks[32];           /* the same of 32 planned experts */
 };
 
@@ -148,10 +148,10 @@ __device__ void count_slots(const struct moed_cuda_plan &p, uint32_t n, uint32_t
         const uint32_t e = chunk * 32 + lane_id(), count = e < planned ? s.counts[e] : 0;
         uint32_t sum = count | tiles_for(p, count) << 16;
 
-        for (uint32_t apart = 1; apart < 32; apart *= 2) {
-            const uint32_t other = __shfl_up_sync(ALL, sum, apart);
+        for (uint32_t distance = 1; distance < 32; distance *= 2) {
+            const uint32_t other = __shfl_up_sync(ALL, sum, distance);
 
-            sum += lane_id() >= apart ? other : 0;
+            sum += lane_id() >= distance ? other : 0;
         }
         if (e < planned)
             s.before[e] = sum;
@@ -161,7 +161,7 @@ __device__ void count_slots(const struct moed_cuda_plan &p, uint32_t n, uint32_t
     __syncthreads();
 }
 
-/* Entries, and 2^16 times tiles, of planned experts before this one. */
+/* Pairs, and 2^16 times tiles, of planned experts before this one. */
 __device__ uint32_t before(const struct moed_cuda_plan &p, const tally &s, uint32_t expert)
 {
     const uint32_t count = s.counts[expert];
@@ -200,14 +200,14 @@ __global__ void __launch_bounds__(THREADS) front(const struct front f)
     extern __shared__ float scratch[];
     const uint32_t routers = (f.r.experts + 1) / 2;
 
-    follow();
+    wait_for_previous();
     if (blockIdx.x < routers)
         find_logits(f.r);
     else if (blockIdx.x - routers < f.h.batch->rows)
-        halve_row(f.h, blockIdx.x - routers);
+        cast_row(f.h, blockIdx.x - routers);
     if (!is_last(f.arrived))
         return;
-    choose_all(f.r, scratch);
+    topk_all(f.r, scratch);
     __syncthreads();
     plan_all(f.p);
 }
@@ -218,11 +218,11 @@ bool moed_cuda_front_suits(const struct moed_cuda_router *r, const struct moed_c
            r->grid_rows * p->per_row <= MOST_SLOTS && p->experts + 1 + p->chunks <= MOST_PLANNED;
 }
 
-cudaError_t moed_cuda_front(const struct moed_cuda_router *r, const struct moed_cuda_halves *h,
+cudaError_t moed_cuda_front(const struct moed_cuda_router *r, const struct moed_cuda_cast *h,
                             const struct moed_cuda_plan *p, uint32_t *arrived, cudaStream_t stream)
 {
     const struct front f = {*r, *h, *p, arrived};
-    const size_t bytes = WARPS * choosing::bytes(r->experts);
+    const size_t bytes = WARPS * topk_scratch::bytes(r->experts);
 
     return launch(front, {dim3((r->experts + 1) / 2 + r->grid_rows), THREADS, bytes}, stream, f);
 }

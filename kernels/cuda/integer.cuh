@@ -1,4 +1,4 @@
-/* integer: a lane's weights for products of few entries, left as the integers that their codes are,
+/* integer: a lane's weights for products of few pairs, left as the integers that their codes are,
  * since making f16 weights of them would take longer than reading them. Sums of a group's codes
  * times inputs are scaled afterwards: Σ (s · (code - offset) - m) x = s · Σ code x - (s · offset +
  * m) · Σ x, for which the matrix unit adds up the inputs too. */
@@ -37,7 +37,7 @@ struct by_byte {
 };
 
 /* What a group's sums are multiplied by, of this lane's two rows: Σ weights · x is
- * by · Σ pairs · x + less · Σ x, where pairs are those of lane_codes. */
+ * by · Σ packed · x + less · Σ x, where the packed codes are lane_codes'. */
 template <class F> struct lane_factors {
     static constexpr int groups = BLOCK_K / F::group;
     /* Many groups and no minimums: codes less their offset are multiplied, and `less` is nothing.
@@ -87,7 +87,7 @@ template <class F> struct lane_factors {
         }
     }
 
-    /* `scaled` is the scale times the pairs' factor. */
+    /* `scaled` is the scale times the packed words' factor. */
     DEVICE void set(int i, int group, float scaled, float min)
     {
         constexpr float offset = (float)(F::table == TABLE_NONE ? F::offset : 128);
@@ -150,7 +150,7 @@ template <class F> struct lane_integers {
         factors.load(tile_bytes, block, lane / 4);
     }
 
-    /* sums += 16 rows × 8 entries over the block's 64 inputs, of which x[2 s] and x[2 s + 1] are
+    /* sums += 16 rows × 8 pairs over the block's 64 inputs, of which x[2 s] and x[2 s + 1] are
      * this lane's B fragment in step s. */
     DEVICE void multiply(const uint32_t x[8], float sums[4]) const
     {
@@ -164,14 +164,14 @@ template <class F> struct lane_integers {
     {
 #pragma unroll
         for (int s = 0; s < 4; s++) {
-            __half2 pairs[4];
+            __half2 packed[4];
             uint32_t a[4];
             float dot[4];
 
-            codes.step(s, pairs);
+            codes.step(s, packed);
 #pragma unroll
             for (int p = 0; p < 4; p++)
-                a[p] = bits_of(pairs[p]);
+                a[p] = bits_of(packed[p]);
             mma_16_8_16_anew(dot, a, x[2 * s], x[2 * s + 1]);
 #pragma unroll
             for (int i = 0; i < 4; i++)

@@ -31,7 +31,7 @@ struct launch_shape {
     size_t shared_bytes;
 };
 
-/* The kernel must begin with follow(). */
+/* The kernel must begin with wait_for_previous(). */
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), const launch_shape &shape, cudaStream_t stream,
                    const Arguments &...arguments)
@@ -56,7 +56,7 @@ cudaError_t launch(void (*kernel)(Parameters...), const launch_shape &shape, cud
 
 /* Waits until all that was launched before has written what it writes, and lets the next kernel be
  * set up: so what that one finds before it waits itself is what came before this one. */
-__device__ __forceinline__ void follow()
+__device__ __forceinline__ void wait_for_previous()
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");

@@ -1,10 +1,10 @@
 /* logits: the router's product in f32, since experts must be chosen as they are elsewhere. The
- * inputs are cut into LOGIT_PARTS parts, each summed by other blocks; choose.cu adds the parts up.
+ * inputs are cut into LOGIT_PARTS parts, each summed by other blocks; topk.cu adds the parts up.
  * So a logit is summed in one order, whatever the number of rows. */
-#include "halve.cuh"
+#include "cast.cuh"
 #include "launch.cuh"
 
-constexpr int THREADS = HALVE_THREADS;
+constexpr int THREADS = CAST_THREADS;
 constexpr int RUN = 16; /* inputs that are summed before they join a sum: f32 loses less so */
 
 /* A block multiplies ROWS rows by EXPERTS experts, a thread a patch of ROWS / 16 × EXPERTS / 16 of
@@ -63,16 +63,16 @@ __device__ __forceinline__ void multiply_step(const P &s, float (&sums)[P::of_ro
 }
 
 /* All rows, shared out to the blocks that have no part of the inputs. */
-__device__ void halve_rows(const struct moed_cuda_halves &h)
+__device__ void cast_rows(const struct moed_cuda_cast &h)
 {
     for (uint32_t t = blockIdx.y * gridDim.x + blockIdx.x; t < h.batch->rows;
          t += gridDim.x * gridDim.y)
-        halve_row(h, t);
+        cast_row(h, t);
 }
 
 template <class P>
 __global__ void __launch_bounds__(THREADS)
-    logits(const struct moed_cuda_router r, const struct moed_cuda_halves h)
+    logits(const struct moed_cuda_router r, const struct moed_cuda_cast h)
 {
     __shared__ P s;
     const uint32_t expert = blockIdx.x * P::experts, row = blockIdx.y * P::rows;
@@ -81,9 +81,9 @@ __global__ void __launch_bounds__(THREADS)
     const uint32_t end = first + part < r.hidden ? first + part : r.hidden;
     float sums[P::of_rows][P::of_experts] = {};
 
-    follow();
+    wait_for_previous();
     if (blockIdx.z == LOGIT_PARTS) {
-        halve_rows(h);
+        cast_rows(h);
         return;
     }
 
@@ -111,23 +111,23 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 template <class P>
-static cudaError_t multiply(const struct moed_cuda_router *r, const struct moed_cuda_halves *h,
+static cudaError_t multiply(const struct moed_cuda_router *r, const struct moed_cuda_cast *h,
                             cudaStream_t stream)
 {
-    const struct moed_cuda_halves none = {};
+    const struct moed_cuda_cast none = {};
     const dim3 grid((r->experts + P::experts - 1) / P::experts,
                     (r->grid_rows + P::rows - 1) / P::rows, LOGIT_PARTS + (h ? 1 : 0));
 
     return launch(logits<P>, {grid, THREADS, 0}, stream, *r, h ? *h : none);
 }
 
-cudaError_t moed_cuda_logits(const struct moed_cuda_router *r, const struct moed_cuda_halves *h,
+cudaError_t moed_cuda_logits(const struct moed_cuda_router *r, const struct moed_cuda_cast *h,
                              cudaStream_t stream)
 {
     if (r->grid_rows <= small::rows)
         return multiply<small>(r, h, stream);
 
-    const cudaError_t status = h ? moed_cuda_halve(h, stream) : cudaSuccess;
+    const cudaError_t status = h ? moed_cuda_cast_rows(h, stream) : cudaSuccess;
 
     return status == cudaSuccess ? multiply<large>(r, NULL, stream) : status;
 }

@@ -1,6 +1,6 @@
 /* plan: src/moe/plan.c, a thread block a planned expert. Each counts all experts for itself, which
- * spares a launch, so that it knows where its entries begin; and then takes them in the order of
- * their rows. What each slot wants was written down when it was chosen (choose.cu). */
+ * spares a launch, so that it knows where its pairs begin; and then takes them in the order of
+ * their rows. What each slot wants was written down when it was chosen (topk.cu). */
 #include "launch.cuh"
 #include "plan.cuh"
 #include "reduce.cuh"
@@ -27,9 +27,9 @@ __device__ void count_all(const struct moed_cuda_plan &p, uint32_t n, uint32_t *
     __syncthreads();
 }
 
-/* Entries of `expert` from number `entry` on. A thread takes a run of slots: first it counts. */
+/* Pairs of `expert` from number `pair` on. A thread takes a run of slots: first it counts. */
 __device__ void place_all(const struct moed_cuda_plan &p, uint32_t n, uint32_t expert,
-                          uint32_t entry)
+                          uint32_t pair)
 {
     __shared__ uint32_t before[THREADS / 32];
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -40,20 +40,20 @@ __device__ void place_all(const struct moed_cuda_plan &p, uint32_t n, uint32_t e
     for (uint32_t at = first; at < end; at++)
         mine += wanted(p, at) == (int32_t)expert;
     sum = mine;
-    for (uint32_t apart = 1; apart < 32; apart *= 2) {
-        const uint32_t other = __shfl_up_sync(0xffffffffU, sum, apart);
+    for (uint32_t distance = 1; distance < 32; distance *= 2) {
+        const uint32_t other = __shfl_up_sync(0xffffffffU, sum, distance);
 
-        sum += lane >= apart ? other : 0;
+        sum += lane >= distance ? other : 0;
     }
     if (lane == 31)
         before[warp] = sum;
     __syncthreads();
-    entry += sum - mine;
+    pair += sum - mine;
     for (uint32_t w = 0; w < warp; w++)
-        entry += before[w];
+        pair += before[w];
     for (uint32_t at = first; at < end && mine > 0; at++)
         if (wanted(p, at) == (int32_t)expert)
-            place(p, expert, at, entry++);
+            place(p, expert, at, pair++);
 }
 
 __global__ void __launch_bounds__(THREADS) plan(const struct moed_cuda_plan p)
@@ -61,25 +61,25 @@ __global__ void __launch_bounds__(THREADS) plan(const struct moed_cuda_plan p)
     extern __shared__ uint32_t counts[];
     __shared__ uint32_t shared[32];
     const uint32_t expert = blockIdx.x;
-    uint32_t entry = 0, tile = 0;
+    uint32_t pair = 0, tile = 0;
 
-    follow();
+    wait_for_previous();
 
     const uint32_t n = p.batch->rows * p.per_row;
 
     count_all(p, n, counts);
     for (uint32_t e = threadIdx.x; e < expert; e += THREADS) {
-        entry += counts[e];
+        pair += counts[e];
         tile += tiles_for(p, counts[e]);
     }
-    entry = block_reduce(entry, take_sum(), shared);
+    pair = block_reduce(pair, take_sum(), shared);
     tile = block_reduce(tile, take_sum(), shared);
-    make_tiles(p, expert, counts[expert], entry, tile, threadIdx.x, THREADS);
+    make_tiles(p, expert, counts[expert], pair, tile, threadIdx.x, THREADS);
     if (counts[expert] > 0)
-        place_all(p, n, expert, entry);
+        place_all(p, n, expert, pair);
 }
 
-cudaError_t moed_cuda_plan_entries(const struct moed_cuda_plan *p, cudaStream_t stream)
+cudaError_t moed_cuda_plan_pairs(const struct moed_cuda_plan *p, cudaStream_t stream)
 {
     const uint32_t planned = p->experts + 1 + p->chunks;
 

@@ -1,5 +1,5 @@
 /* plan: src/moe/plan.c, slot by slot: what a slot wants was written down when it was chosen
- * (choose.cuh), and becomes an entry of a tile. */
+ * (topk.cuh), and becomes a pair of a tile. */
 #ifndef MOED_CUDA_PLAN_CUH
 #define MOED_CUDA_PLAN_CUH
 
@@ -46,9 +46,9 @@ __device__ inline float factor_of(const struct moed_cuda_plan &p, bool routed, u
     return exp2f(fminf(fmaxf(rintf(2.0F * log2f(size)) - 4.0F, -100.0F), 100.0F));
 }
 
-/* Slot `at` of all becomes an entry. */
+/* Slot `at` of all becomes a pair. */
 __device__ inline void place(const struct moed_cuda_plan &p, uint32_t expert, uint32_t at,
-                             uint32_t entry)
+                             uint32_t pair)
 {
     const uint32_t row = at / p.per_row, slot = at % p.per_row;
     const bool routed = expert < p.experts;
@@ -56,14 +56,14 @@ __device__ inline void place(const struct moed_cuda_plan &p, uint32_t expert, ui
                          : expert == p.experts ? p.shared_weight[row]
                                                : chunk_weight(p, row, expert - p.experts - 1);
 
-    p.entry_row[entry] = row;
-    p.entry_weight[entry] = weight;
-    p.entry_of[at] = (int32_t)entry;
+    p.pair_row[pair] = row;
+    p.pair_weight[pair] = weight;
+    p.pair_of[at] = (int32_t)pair;
     if (!p.guard)
         return;
-    p.entry_factor[entry] = factor_of(p, routed, row, weight);
+    p.pair_factor[pair] = factor_of(p, routed, row, weight);
     for (int g = 0; g < 4; g++)
-        p.guard[4 * (size_t)entry + g] = 0;
+        p.guard[4 * (size_t)pair + g] = 0;
 }
 
 /* ---- tiles ---- */
@@ -84,9 +84,9 @@ __device__ inline uint32_t place_in_bank(const struct moed_cuda_plan &p, uint32_
     return p.chunk_place ? (uint32_t)p.chunk_place[expert] : expert;
 }
 
-/* Tiles of a planned expert's `n` entries, by `threads` threads of which this is number `i`. */
+/* Tiles of a planned expert's `n` pairs, by `threads` threads of which this is number `i`. */
 __device__ inline void make_tiles(const struct moed_cuda_plan &p, uint32_t expert, uint32_t n,
-                                  uint32_t entry, uint32_t tile, uint32_t i, uint32_t threads)
+                                  uint32_t pair, uint32_t tile, uint32_t i, uint32_t threads)
 {
     const uint32_t end = tile + tiles_for(p, n);
     const bool first = i == 0;
@@ -94,7 +94,7 @@ __device__ inline void make_tiles(const struct moed_cuda_plan &p, uint32_t exper
     for (; i < tiles_for(p, n); i += threads) {
         const uint32_t left = n - i * p.columns;
 
-        p.tiles[tile + i] = {place_in_bank(p, expert), entry + i * p.columns,
+        p.tiles[tile + i] = {place_in_bank(p, expert), pair + i * p.columns,
                              left < p.columns ? left : p.columns};
     }
     if (!first)

@@ -1,9 +1,9 @@
 /* product: everything about one format, MOED_CUDA_FORMAT: packing it, and its products. Compiled
  * once a format, so that formats compile side by side. */
 #include "exact.cuh"
-#include "few.cuh"
+#include "large_m.cuh"
 #include "launch.cuh"
-#include "many.cuh"
+#include "small_m.cuh"
 
 using format = MOED_CUDA_FORMAT;
 
@@ -12,14 +12,14 @@ using format = MOED_CUDA_FORMAT;
 struct packing {
     struct moed_cuda_source from;
     uint32_t rows, cols, chunks; /* as multiplied */
-    bool paired;
+    bool interleaved;
     uint8_t *tiles;
 };
 
 /* The row of the file that is row `row` of a matrix; NULL: one that pads. */
 HD const uint8_t *source_row(const packing &p, uint32_t row)
 {
-    if (!p.paired)
+    if (!p.interleaved)
         return row < p.rows ? p.from.rows[0] + row * p.from.row_bytes : NULL;
 
     const uint32_t feature = row / 16 * 8 + row % 8;
@@ -108,8 +108,8 @@ static __global__ void find_range(const packing p, uint32_t blocks, struct moed_
 static packing packing_of(const struct moed_cuda_matrix *m, const struct moed_cuda_source *from,
                           uint8_t *tiles)
 {
-    return {*from,     m->rows, m->cols, (uint32_t)(m->block_bytes / tile<format>::bytes),
-            m->paired, tiles};
+    return {*from,          m->rows, m->cols, (uint32_t)(m->block_bytes / tile<format>::bytes),
+            m->interleaved, tiles};
 }
 
 static cudaError_t pack(const struct moed_cuda_matrix *to, uint32_t expert,
@@ -186,7 +186,7 @@ static cudaError_t multiply_exact(const struct moed_cuda_product *p, const devic
 
 #if MOED_CUDA_FAST
 /* How many parts, in quarters, the warps of a block take one after the other. */
-static uint64_t few_turns(uint64_t units, uint32_t parts, uint32_t warps, uint32_t split)
+static uint64_t small_m_turns(uint64_t units, uint32_t parts, uint32_t warps, uint32_t split)
 {
     const uint32_t groups = warps / split;
     const uint64_t turns = (units + groups - 1) / groups;
@@ -196,25 +196,25 @@ static uint64_t few_turns(uint64_t units, uint32_t parts, uint32_t warps, uint32
 
 /* Small work leaves half of a multiprocessor to the launch after it, which may fetch its weights
  * meanwhile. */
-static uint32_t few_shares(const struct moed_cuda_product *p, const device_limits &device,
-                           few_setup *out)
+static uint32_t small_m_shares(const struct moed_cuda_product *p, const device_limits &device,
+                               small_m_setup *out)
 {
     constexpr uint64_t small = 256 << 10; /* bytes of a multiprocessor's weights */
     const uint64_t units = (uint64_t)p->most_tiles * p->matrix.blocks;
     const uint64_t processors = (uint64_t)device.processors;
     const uint64_t mine = (units + processors - 1) / processors; /* of a block */
-    const uint32_t parts = (uint32_t)((p->matrix.block_bytes + few_shape<format>::stage - 1) /
-                                      few_shape<format>::stage);
-    const uint32_t most = (uint32_t)device.shared_bytes - 1024 /* few_round */;
-    uint32_t warps = mine * p->matrix.block_bytes <= small ? FEW_WARPS / 2 : FEW_WARPS;
-    few_setup s = {1, p->most_columns, 0, p->in_ld * (uint32_t)sizeof(__half) + 16};
+    const uint32_t parts = (uint32_t)((p->matrix.block_bytes + small_m_shape<format>::stage - 1) /
+                                      small_m_shape<format>::stage);
+    const uint32_t most = (uint32_t)device.shared_bytes - 1024 /* small_m_round */;
+    uint32_t warps = mine * p->matrix.block_bytes <= small ? SMALL_M_WARPS / 2 : SMALL_M_WARPS;
+    small_m_setup s = {1, p->most_columns, 0, p->in_ld * (uint32_t)sizeof(__half) + 16};
 
     while (s.bytes<format>(warps) > most)
         warps /= 2;
     for (uint32_t split = 2; split <= 4 && split <= warps && !p->whole; split *= 2)
-        if (few_turns(mine, parts, warps, split) < few_turns(mine, parts, warps, s.split))
+        if (small_m_turns(mine, parts, warps, split) < small_m_turns(mine, parts, warps, s.split))
             s.split = split;
-    for (s.tiles = FEW_TILES; s.tiles > 0 && s.bytes<format>(warps) > most;)
+    for (s.tiles = SMALL_M_TILES; s.tiles > 0 && s.bytes<format>(warps) > most;)
         s.tiles--;
     while (s.bytes<format>(warps) > most)
         s.split /= 2;
@@ -222,13 +222,14 @@ static uint32_t few_shares(const struct moed_cuda_product *p, const device_limit
     return warps;
 }
 
-static cudaError_t multiply_few(const struct moed_cuda_product *p, const device_limits &device,
-                                cudaStream_t stream)
+static cudaError_t multiply_small_m(const struct moed_cuda_product *p, const device_limits &device,
+                                    cudaStream_t stream)
 {
-    few_setup s;
-    const uint32_t warps = few_shares(p, device, &s);
+    small_m_setup s;
+    const uint32_t warps = small_m_shares(p, device, &s);
     const size_t bytes = s.bytes<format>(warps);
-    const auto kernel = s.tiles > 0 ? few_product<format, true> : few_product<format, false>;
+    const auto kernel =
+        s.tiles > 0 ? small_m_product<format, true> : small_m_product<format, false>;
     const cudaError_t status =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 
@@ -237,20 +238,20 @@ static cudaError_t multiply_few(const struct moed_cuda_product *p, const device_
     return launch(kernel, {dim3((unsigned)device.processors), warps * 32, bytes}, stream, *p, s);
 }
 
-static cudaError_t multiply_many(const struct moed_cuda_product *p, const device_limits &device,
-                                 cudaStream_t stream)
+static cudaError_t multiply_large_m(const struct moed_cuda_product *p, const device_limits &device,
+                                    cudaStream_t stream)
 {
-    const int bytes = many_shape<format>::bytes((int)p->columns);
+    const int bytes = large_m_shape<format>::bytes((int)p->columns);
     const uint64_t units =
-        (uint64_t)p->most_tiles * ((p->matrix.blocks + MANY_WARPS - 1) / MANY_WARPS);
+        (uint64_t)p->most_tiles * ((p->matrix.blocks + LARGE_M_WARPS - 1) / LARGE_M_WARPS);
     const uint64_t most = (uint64_t)device.processors * 2;
     const cudaError_t status = cudaFuncSetAttribute(
-        many_product<format>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+        large_m_product<format>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 
     if (status != cudaSuccess)
         return status;
-    return launch(many_product<format>,
-                  {dim3((unsigned)(units < most ? units : most)), MANY_THREADS, (size_t)bytes},
+    return launch(large_m_product<format>,
+                  {dim3((unsigned)(units < most ? units : most)), LARGE_M_THREADS, (size_t)bytes},
                   stream, *p);
 }
 #endif
@@ -263,10 +264,10 @@ static cudaError_t multiply(const struct moed_cuda_product *p, cudaStream_t stre
     if (status != cudaSuccess || p->most_tiles == 0)
         return status;
 #if MOED_CUDA_FAST
-    if (p->way == MOED_CUDA_FEW)
-        return multiply_few(p, device, stream);
-    if (p->way == MOED_CUDA_MANY)
-        return multiply_many(p, device, stream);
+    if (p->way == MOED_CUDA_SMALL_M)
+        return multiply_small_m(p, device, stream);
+    if (p->way == MOED_CUDA_LARGE_M)
+        return multiply_large_m(p, device, stream);
 #endif
     return multiply_exact(p, device, stream);
 }

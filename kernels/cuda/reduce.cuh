@@ -18,8 +18,8 @@ struct take_max {
 
 template <class T, class Op> __device__ __forceinline__ T warp_reduce(T value, Op op)
 {
-    for (int apart = 16; apart > 0; apart /= 2)
-        value = op(value, __shfl_xor_sync(0xffffffffU, value, apart));
+    for (int distance = 16; distance > 0; distance /= 2)
+        value = op(value, __shfl_xor_sync(0xffffffffU, value, distance));
     return value;
 }
 

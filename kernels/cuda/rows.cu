@@ -1,18 +1,18 @@
 /* rows: a thread block a row: norms, and f32 rows to f16 ones. */
-#include "halve.cuh"
+#include "cast.cuh"
 #include "launch.cuh"
 
-constexpr int THREADS = HALVE_THREADS;
-__global__ void __launch_bounds__(HALVE_THREADS) halve(const struct moed_cuda_halves h)
+constexpr int THREADS = CAST_THREADS;
+__global__ void __launch_bounds__(CAST_THREADS) cast(const struct moed_cuda_cast h)
 {
-    follow();
+    wait_for_previous();
     if (blockIdx.x < h.batch->rows)
-        halve_row(h, blockIdx.x);
+        cast_row(h, blockIdx.x);
 }
 
-cudaError_t moed_cuda_halve(const struct moed_cuda_halves *h, cudaStream_t stream)
+cudaError_t moed_cuda_cast_rows(const struct moed_cuda_cast *h, cudaStream_t stream)
 {
-    return launch(halve, {dim3(h->grid_rows), HALVE_THREADS, 0}, stream, *h);
+    return launch(cast, {dim3(h->grid_rows), CAST_THREADS, 0}, stream, *h);
 }
 
 __global__ void __launch_bounds__(THREADS) normalise(const struct moed_cuda_normed n)
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(THREADS) normalise(const struct moed_cuda_norm
     float *to = n.to + (size_t)t * n.cols;
     double mean = 0.0, squares = 0.0;
 
-    follow();
+    wait_for_previous();
     if (t >= n.batch->rows)
         return;
     if (n.flags && !(n.flags[t] & n.flag)) {

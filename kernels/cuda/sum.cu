@@ -1,4 +1,4 @@
-/* sum: a row's output from the partial ones of its entries, in the order of its slots, which is its
+/* sum: a row's output from the partial ones of its pairs, in the order of its slots, which is its
  * own affair: no other row changes it. A thread block a row. */
 #include "cuda.h"
 #include "guard.cuh"
@@ -6,12 +6,12 @@
 #include "reduce.cuh"
 
 constexpr int THREADS = 512;
-constexpr uint32_t LISTED = 256; /* entries that are held at a time */
+constexpr uint32_t LISTED = 256; /* pairs that are held at a time */
 
 struct row {
     uint32_t t;
-    uint32_t first, end;    /* of its entries, those that are summed */
-    const int32_t *entries; /* routed, chunks, shared; -1: none */
+    uint32_t first, end;  /* of its pairs, those that are summed */
+    const int32_t *pairs; /* routed, chunks, shared; -1: none */
     uint8_t flags;
 };
 
@@ -21,18 +21,18 @@ __device__ bool all_held(const struct moed_cuda_sum &s, const row &r)
     int held = 1;
 
     for (uint32_t i = threadIdx.x; i < s.per_row; i += THREADS)
-        if (r.entries[i] >= 0)
-            held = held && guard_held(s.guard + 4 * (size_t)r.entries[i]);
+        if (r.pairs[i] >= 0)
+            held = held && guard_held(s.guard + 4 * (size_t)r.pairs[i]);
     return __syncthreads_and(held);
 }
 
-/* Entries that there are, in their order, up to LISTED of [first, end): by all threads. */
-__device__ uint32_t list_entries(const row &r, uint32_t first, uint32_t *list)
+/* Pairs that there are, in their order, up to LISTED of [first, end): by all threads. */
+__device__ uint32_t list_pairs(const row &r, uint32_t first, uint32_t *list)
 {
     __shared__ uint32_t counts[THREADS / 32];
     const uint32_t i = first + threadIdx.x, lane = threadIdx.x % 32;
-    const int32_t entry = threadIdx.x < LISTED && i < r.end ? r.entries[i] : -1;
-    const unsigned there = __ballot_sync(0xffffffffU, entry >= 0);
+    const int32_t pair = threadIdx.x < LISTED && i < r.end ? r.pairs[i] : -1;
+    const unsigned there = __ballot_sync(0xffffffffU, pair >= 0);
     uint32_t at = __popc(there & ((1U << lane) - 1U)), n = 0;
 
     __syncthreads(); /* the list is not read any more */
@@ -43,8 +43,8 @@ __device__ uint32_t list_entries(const row &r, uint32_t first, uint32_t *list)
         at += w < threadIdx.x / 32 ? counts[w] : 0;
         n += counts[w];
     }
-    if (entry >= 0)
-        list[at] = (uint32_t)entry;
+    if (pair >= 0)
+        list[at] = (uint32_t)pair;
     __syncthreads();
     return n;
 }
@@ -68,19 +68,19 @@ __device__ void add_listed(const struct moed_cuda_sum &s, const uint32_t *list, 
                            const V *begin, V *out)
 {
     const uint32_t vectors = s.cols / (sizeof(V) / sizeof(float));
-    const uint32_t apart = s.partial_ld / (sizeof(V) / sizeof(float));
+    const uint32_t stride = s.partial_ld / (sizeof(V) / sizeof(float));
 
     for (uint32_t i = threadIdx.x; i < vectors; i += THREADS) {
         V sum = begin ? begin[i] : V{};
 
 #pragma unroll 8
         for (uint32_t e = 0; e < n; e++)
-            add(sum, ((const V *)s.partial)[(size_t)list[e] * apart + i]);
+            add(sum, ((const V *)s.partial)[(size_t)list[e] * stride + i]);
         out[i] = sum;
     }
 }
 
-__device__ void sum_entries(const struct moed_cuda_sum &s, const row &r, float *out)
+__device__ void sum_pairs(const struct moed_cuda_sum &s, const row &r, float *out)
 {
     __shared__ uint32_t list[LISTED];
     const bool by_four = s.cols % 4 == 0 && s.partial_ld % 4 == 0;
@@ -88,7 +88,7 @@ __device__ void sum_entries(const struct moed_cuda_sum &s, const row &r, float *
     uint32_t first = r.first;
 
     do {
-        const uint32_t n = list_entries(r, first, list);
+        const uint32_t n = list_pairs(r, first, list);
 
         if (by_four)
             add_listed(s, list, n, (const float4 *)begin, (float4 *)out);
@@ -140,13 +140,12 @@ __global__ void __launch_bounds__(THREADS) add_up(const struct moed_cuda_sum s)
     const uint32_t t = blockIdx.x;
     float *out = s.output + (size_t)t * s.cols;
 
-    follow();
+    wait_for_previous();
     if (t >= s.batch->rows || (s.again && !s.retry[t]))
         return;
 
     const row r = {t, s.routed ? 0 : s.batch->slots, s.others ? s.per_row : s.batch->slots,
-                   s.entry_of + (size_t)t * s.per_row,
-                   s.batch->has_flags ? s.flags[t] : (uint8_t)0};
+                   s.pair_of + (size_t)t * s.per_row, s.batch->has_flags ? s.flags[t] : (uint8_t)0};
 
     if (s.guard && !s.again)
         note_range(s, r);
@@ -155,8 +154,8 @@ __global__ void __launch_bounds__(THREADS) add_up(const struct moed_cuda_sum s)
             out[i] = 0.0F;
         return;
     }
-    sum_entries(s, r, out);
-    if (!s.finish)
+    sum_pairs(s, r, out);
+    if (!s.epilogue)
         return;
     __syncthreads(); /* elements change threads */
     for (uint32_t i = threadIdx.x; s.ffn_scale != 1.0F && i < s.cols; i += THREADS)

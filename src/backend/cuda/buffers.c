@@ -73,22 +73,22 @@ static void cut_rows(struct cutter *c, const struct cuda_extent *x, struct cuda_
     b->output = cut(c, x->rows * x->hidden, sizeof(float));
 }
 
-static void cut_entries(struct cutter *c, const struct cuda_extent *x, struct cuda_buffers *b)
+static void cut_pairs(struct cutter *c, const struct cuda_extent *x, struct cuda_buffers *b)
 {
     const uint64_t widest = x->hidden > x->latent ? x->hidden : x->latent;
 
-    b->tiles = cut(c, x->entries + x->planned, sizeof *b->tiles);
+    b->tiles = cut(c, x->pairs + x->planned, sizeof *b->tiles);
     b->tile_end = cut(c, 3, sizeof(uint32_t));
     b->arrived = cut(c, 1, sizeof(uint32_t));
-    b->entry_row = cut(c, x->entries, sizeof(uint32_t));
-    b->entry_weight = cut(c, x->entries, sizeof(float));
-    b->entry_factor = cut(c, x->entries, sizeof(float));
-    b->guard = cut(c, x->entries, 4);
-    b->wanted = cut(c, x->entries, sizeof(int32_t));
-    b->entry_of = cut(c, x->entries, sizeof(int32_t));
-    b->activations = cut(c, x->entries * padded(x->width), sizeof(float));
-    b->gates = cut(c, x->apart ? x->entries * x->width : 0, sizeof(float));
-    b->partial = cut(c, x->entries * widest, sizeof(float));
+    b->pair_row = cut(c, x->pairs, sizeof(uint32_t));
+    b->pair_weight = cut(c, x->pairs, sizeof(float));
+    b->pair_factor = cut(c, x->pairs, sizeof(float));
+    b->guard = cut(c, x->pairs, 4);
+    b->wanted = cut(c, x->pairs, sizeof(int32_t));
+    b->pair_of = cut(c, x->pairs, sizeof(int32_t));
+    b->activations = cut(c, x->pairs * padded(x->width), sizeof(float));
+    b->gates = cut(c, x->separate_gate ? x->pairs * x->width : 0, sizeof(float));
+    b->partial = cut(c, x->pairs * widest, sizeof(float));
 }
 
 uint64_t cuda_buffers_size(const struct cuda_extent *extent)
@@ -97,7 +97,7 @@ uint64_t cuda_buffers_size(const struct cuda_extent *extent)
     struct cutter c = {0};
 
     cut_rows(&c, extent, &b);
-    cut_entries(&c, extent, &b);
+    cut_pairs(&c, extent, &b);
     return c.used;
 }
 
@@ -113,7 +113,7 @@ int cuda_buffers_open(struct cuda_buffers *b, const struct cuda_extent *extent,
         return moed_error_prefix(err, "buffers for %llu rows", (unsigned long long)extent->rows);
     c.memory = b->memory;
     cut_rows(&c, extent, b);
-    cut_entries(&c, extent, b);
+    cut_pairs(&c, extent, b);
     status = cuda_check(cudaStreamCreateWithFlags(&b->stream, cudaStreamNonBlocking),
                         "creating a stream", err);
     if (status == MOED_OK)

@@ -15,7 +15,7 @@ struct cuda_devices {
     uint32_t n;
 };
 
-/* Two matrices of one form are paired: `up` is both and `gate` is absent. */
+/* Two matrices of one form are interleaved: `up` is both and `gate` is absent. */
 struct cuda_bank {
     const struct moed_experts *spec;
     struct moed_cuda_matrix gate, up, down;
@@ -50,8 +50,8 @@ struct cuda_backend {
 
 /* The most that any layer needs: what buffers are sized by. */
 struct cuda_extent {
-    uint64_t rows, hidden, latent, experts, used, width, planned, slots, entries;
-    bool apart; /* a layer has gate and up in different types */
+    uint64_t rows, hidden, latent, experts, used, width, planned, slots, pairs;
+    bool separate_gate; /* a layer has gate and up in different types */
 };
 
 /* ---- cuda_device.c ---- */
@@ -130,10 +130,10 @@ struct cuda_buffers { /* of one device and workspace */
     float *sum_factor, *sum_size;
     uint16_t *latent_half;
     struct moed_cuda_tile *tiles;
-    uint32_t *tile_end, *entry_row, *arrived;
-    float *entry_weight, *entry_factor;
+    uint32_t *tile_end, *pair_row, *arrived;
+    float *pair_weight, *pair_factor;
     uint8_t *guard;
-    int32_t *wanted, *entry_of;
+    int32_t *wanted, *pair_of;
     void *activations;
     float *gates, *partial, *output;
     void *memory; /* all of the above */

@@ -31,17 +31,17 @@ static bool all_supplied(const struct moed_batch_rows *batch)
     return true;
 }
 
-/* Few entries an expert are multiplied another way than many; which way may only depend on the
+/* Few pairs an expert are multiplied another way than many; which way may only depend on the
  * batch's size. */
 static enum moed_cuda_way way_of(const struct cuda_backend *cuda, const struct cuda_layer *layer,
-                                 uint64_t entries)
+                                 uint64_t pairs)
 {
     if (cuda->base.f32_rows || !layer->fast)
         return MOED_CUDA_EXACT;
     if (cuda->invariant)
-        return MOED_CUDA_FEW;
-    return entries <= (uint64_t)CUDA_FEW_ENTRIES * layer->spec->experts ? MOED_CUDA_FEW
-                                                                        : MOED_CUDA_MANY;
+        return MOED_CUDA_SMALL_M;
+    return pairs <= (uint64_t)CUDA_SMALL_M_PAIRS * layer->spec->experts ? MOED_CUDA_SMALL_M
+                                                                        : MOED_CUDA_LARGE_M;
 }
 
 /* ---- there ---- */
@@ -228,7 +228,8 @@ static int forward(struct cuda_workspace *ws, uint32_t layer_at, struct moed_bat
     ws->planned = layer->spec->experts + 1 +
                   (layer->spec->chunk_size ? layer->spec->experts / layer->spec->chunk_size : 0);
     ws->base.device_seconds = 0.0;
-    status = cuda_check(cudaSetDevice(cuda->devices.at[layer->device]), "choosing a device", err);
+    status =
+        cuda_check(cudaSetDevice(cuda->devices.at[layer->device]), "topk_scratch a device", err);
     if (status == MOED_OK)
         status = copy_in(ws, &p, batch, err);
     if (status == MOED_OK)

@@ -2,7 +2,7 @@
  * sizes. Nothing here calls the device. */
 #include "cuda.h"
 
-static int shape(const struct moed_weight *w, bool paired, struct moed_cuda_matrix *m,
+static int shape(const struct moed_weight *w, bool interleaved, struct moed_cuda_matrix *m,
                  struct moed_error *err)
 {
     if (!w->tensor || w->count == 0)
@@ -12,10 +12,10 @@ static int shape(const struct moed_weight *w, bool paired, struct moed_cuda_matr
         return moed_fail(err, MOED_E_UNSUPPORTED,
                          "tensor \"%s\" is %s, which the cuda backend does not multiply",
                          w->tensor->name, w->format->name);
-    m->rows = (uint32_t)(paired ? 2 * w->rows : w->rows);
+    m->rows = (uint32_t)(interleaved ? 2 * w->rows : w->rows);
     m->cols = (uint32_t)w->cols;
     m->count = (uint32_t)w->count;
-    m->paired = paired;
+    m->interleaved = interleaved;
     if (w->rows <= UINT32_MAX / 4 && w->cols <= UINT32_MAX / 4 && moed_cuda_matrix_shape(m))
         return MOED_OK;
     return moed_fail(err, MOED_E_UNSUPPORTED, "tensor \"%s\" is too large for the cuda backend",
@@ -25,16 +25,16 @@ static int shape(const struct moed_weight *w, bool paired, struct moed_cuda_matr
 static int lay_out_bank(const struct moed_experts *spec, struct cuda_bank *bank,
                         struct moed_error *err)
 {
-    const bool paired = spec->gate.tensor && spec->gate.format == spec->up.format;
+    const bool interleaved = spec->gate.tensor && spec->gate.format == spec->up.format;
     int status = MOED_OK;
 
     bank->spec = spec;
     if (spec->width == 0)
         return MOED_OK;
-    if (!paired)
+    if (!interleaved)
         status = shape(&spec->gate, false, &bank->gate, err);
     if (status == MOED_OK)
-        status = shape(&spec->up, paired, &bank->up, err);
+        status = shape(&spec->up, interleaved, &bank->up, err);
     return status == MOED_OK ? shape(&spec->down, false, &bank->down, err) : status;
 }
 
@@ -73,7 +73,7 @@ uint32_t cuda_sources(struct cuda_layer *layer, struct cuda_source out[CUDA_MATR
         struct cuda_bank *b = &layer->banks[i];
 
         add_source(out, &n, &b->gate, &b->spec->gate, NULL);
-        if (b->up.paired)
+        if (b->up.interleaved)
             add_source(out, &n, &b->up, &b->spec->gate, &b->spec->up);
         else
             add_source(out, &n, &b->up, &b->spec->up, NULL);
@@ -154,11 +154,11 @@ struct cuda_extent cuda_extent_of(const struct moed_model *model, uint32_t max_r
         raise_to(&slots, (uint64_t)max_rows * l->used);
         raise_to(&slots, l->experts);
         chunks = chunks || l->chunk_size > 0;
-        x.apart = x.apart || (r->gate.tensor && r->gate.format != r->up.format) ||
-                  (s->gate.tensor && s->gate.format != s->up.format) ||
-                  (l->chunks.gate.tensor && l->chunks.gate.format != l->chunks.up.format);
+        x.separate_gate = x.separate_gate || (r->gate.tensor && r->gate.format != r->up.format) ||
+                          (s->gate.tensor && s->gate.format != s->up.format) ||
+                          (l->chunks.gate.tensor && l->chunks.gate.format != l->chunks.up.format);
     }
-    x.entries = (chunks ? 2 : 1) * slots + max_rows;
+    x.pairs = (chunks ? 2 : 1) * slots + max_rows;
     x.slots = slots;
     return x;
 }

@@ -1,11 +1,11 @@
 /* cuda_pass: a layer's launches, in their order. */
 #include "cuda.h"
 
-/* Entries of a tile at most. */
+/* Pairs of a tile at most. */
 static uint32_t columns_of(enum moed_cuda_way way)
 {
     static const uint32_t columns[] = {
-        [MOED_CUDA_FEW] = 8, [MOED_CUDA_MANY] = 128, [MOED_CUDA_EXACT] = 16};
+        [MOED_CUDA_SMALL_M] = 8, [MOED_CUDA_LARGE_M] = 128, [MOED_CUDA_EXACT] = 16};
 
     return columns[way];
 }
@@ -61,17 +61,17 @@ static cudaError_t normalise(const struct cuda_pass *p)
     return p->normed ? moed_cuda_normalise(&n, p->b->stream) : cudaSuccess;
 }
 
-static struct moed_cuda_halves complete(const struct cuda_pass *p, struct moed_cuda_halves h)
+static struct moed_cuda_cast complete(const struct cuda_pass *p, struct moed_cuda_cast h)
 {
     h.batch = p->b->batch;
     h.grid_rows = p->grid_rows;
-    h.lane_order = p->way == MOED_CUDA_FEW;
+    h.lane_order = p->way == MOED_CUDA_SMALL_M;
     return h;
 }
 
-static struct moed_cuda_halves halves_of_x(const struct cuda_pass *p)
+static struct moed_cuda_cast cast_of_x(const struct cuda_pass *p)
 {
-    return complete(p, (struct moed_cuda_halves){
+    return complete(p, (struct moed_cuda_cast){
                            .cols = p->layer->spec->hidden,
                            .from = rows_of(p),
                            .half = p->b->x_half,
@@ -80,9 +80,9 @@ static struct moed_cuda_halves halves_of_x(const struct cuda_pass *p)
                        });
 }
 
-static cudaError_t halve(const struct cuda_pass *p, const struct moed_cuda_halves *h)
+static cudaError_t cast(const struct cuda_pass *p, const struct moed_cuda_cast *h)
 {
-    return is_exact(p) ? cudaSuccess : moed_cuda_halve(h, p->b->stream);
+    return is_exact(p) ? cudaSuccess : moed_cuda_cast_rows(h, p->b->stream);
 }
 
 static struct moed_cuda_router router_of(const struct cuda_pass *p)
@@ -115,22 +115,22 @@ static struct moed_cuda_router router_of(const struct cuda_pass *p)
         .chunk_size = l->spec->chunk_size,
         .place = l->place,
         .wanted = p->b->wanted,
-        .entry_of = p->b->entry_of,
+        .pair_of = p->b->pair_of,
     };
 }
 
 static cudaError_t route(const struct cuda_pass *p)
 {
     const struct moed_cuda_router r = router_of(p);
-    const struct moed_cuda_halves h = halves_of_x(p);
+    const struct moed_cuda_cast h = cast_of_x(p);
     cudaError_t status = cudaSuccess;
 
     if (p->routed)
         status = moed_cuda_logits(&r, is_exact(p) ? NULL : &h, p->b->stream);
     else
-        status = halve(p, &h);
+        status = cast(p, &h);
     if (status == cudaSuccess)
-        status = moed_cuda_choose(&r, p->b->stream);
+        status = moed_cuda_topk(&r, p->b->stream);
     return status;
 }
 
@@ -159,11 +159,11 @@ static struct moed_cuda_plan plan_of(const struct cuda_pass *p)
         .count = (uint32_t *)(void *)(p->b->meta + meta.count),
         .tile_end = p->b->tile_end,
         .tiles = p->b->tiles,
-        .entry_row = p->b->entry_row,
-        .entry_weight = p->b->entry_weight,
-        .entry_factor = p->b->entry_factor,
+        .pair_row = p->b->pair_row,
+        .pair_weight = p->b->pair_weight,
+        .pair_factor = p->b->pair_factor,
         .guard = is_exact(p) ? NULL : p->b->guard,
-        .entry_of = p->b->entry_of,
+        .pair_of = p->b->pair_of,
         .any_retry = (uint32_t *)(void *)(p->b->meta + meta.any_retry),
     };
 }
@@ -172,7 +172,7 @@ static cudaError_t plan(const struct cuda_pass *p)
 {
     const struct moed_cuda_plan plan = plan_of(p);
 
-    return moed_cuda_plan_entries(&plan, p->b->stream);
+    return moed_cuda_plan_pairs(&plan, p->b->stream);
 }
 
 /* Few rows are routed and planned in one launch. */
@@ -188,7 +188,7 @@ static bool has_front(const struct cuda_pass *p)
 static cudaError_t front(const struct cuda_pass *p)
 {
     const struct moed_cuda_router r = router_of(p);
-    const struct moed_cuda_halves h = halves_of_x(p);
+    const struct moed_cuda_cast h = cast_of_x(p);
     const struct moed_cuda_plan plan = plan_of(p);
 
     return moed_cuda_front(&r, &h, &plan, p->b->arrived, p->b->stream);
@@ -205,8 +205,8 @@ static struct moed_cuda_product product(const struct cuda_pass *p, const struct 
         .columns = columns_of(p->way),
         .most_columns = columns_of(p->way),
         .whole = p->invariant,
-        .lane_order = p->way == MOED_CUDA_FEW,
-        .entry_factor = p->b->entry_factor,
+        .lane_order = p->way == MOED_CUDA_SMALL_M,
+        .pair_factor = p->b->pair_factor,
         .guard = p->b->guard,
     };
 
@@ -217,11 +217,11 @@ static struct moed_cuda_product product(const struct cuda_pass *p, const struct 
 
 /* Over every row of the batch, of a matrix that is not per expert. */
 static cudaError_t multiply_rows(const struct cuda_pass *p, const struct moed_cuda_matrix *m,
-                                 const struct moed_cuda_halves *rows, float *out)
+                                 const struct moed_cuda_cast *rows, float *out)
 {
     struct moed_cuda_product q = product(p, m);
 
-    q.finish = MOED_CUDA_STORE;
+    q.epilogue = MOED_CUDA_STORE;
     q.most_tiles = (p->grid_rows + q.columns - 1) / q.columns;
     q.in = is_exact(p) ? (const void *)rows->from : rows->half;
     q.in_ld = is_exact(p) ? m->cols : padded(m->cols);
@@ -231,18 +231,18 @@ static cudaError_t multiply_rows(const struct cuda_pass *p, const struct moed_cu
     return m->format->multiply(&q, p->b->stream);
 }
 
-/* A product over the entries of a bank. */
+/* A product over the pairs of a bank. */
 static struct moed_cuda_product over_bank(const struct cuda_pass *p, int bank,
                                           const struct moed_cuda_matrix *m)
 {
-    const uint64_t entries = (uint64_t)p->grid_rows * (bank == 1 ? 1 : p->slots);
+    const uint64_t pairs = (uint64_t)p->grid_rows * (bank == 1 ? 1 : p->slots);
     struct moed_cuda_product q = product(p, m);
-    const uint64_t most = entries / q.columns + m->count;
+    const uint64_t most = pairs / q.columns + m->count;
 
     q.tiles = p->b->tiles;
     q.tile_end = p->b->tile_end;
     q.bank = bank;
-    q.most_tiles = (uint32_t)(most < entries ? most : entries);
+    q.most_tiles = (uint32_t)(most < pairs ? most : pairs);
     if (p->grid_rows == 1 && p->routed) /* a router names no expert twice */
         q.most_columns = 1;
     return q;
@@ -252,7 +252,7 @@ static void read_rows(const struct cuda_pass *p, int bank, struct moed_cuda_prod
 {
     const bool latent = bank == 0 && p->layer->latent_down.format;
 
-    q->in_row = p->b->entry_row;
+    q->in_row = p->b->pair_row;
     if (is_exact(p)) {
         q->in = latent ? p->b->latent_in : rows_of(p);
         q->in_ld = q->matrix.cols;
@@ -262,7 +262,7 @@ static void read_rows(const struct cuda_pass *p, int bank, struct moed_cuda_prod
         q->in_factor = latent ? p->b->latent_factor : p->b->x_factor;
     }
     if (bank == 0 && p->layer->spec->router.weight_on_input)
-        q->weight_in = p->b->entry_weight;
+        q->weight_in = p->b->pair_weight;
 }
 
 static cudaError_t gate_and_up(const struct cuda_pass *p, int bank)
@@ -275,7 +275,7 @@ static cudaError_t gate_and_up(const struct cuda_pass *p, int bank)
     if (b->gate.format) { /* on its own, first */
         q = over_bank(p, bank, &b->gate);
         read_rows(p, bank, &q);
-        q.finish = MOED_CUDA_STORE;
+        q.epilogue = MOED_CUDA_STORE;
         q.scale[0] = b->gate_scale;
         q.bias[0] = b->gate_bias;
         q.out = p->b->gates;
@@ -286,10 +286,10 @@ static cudaError_t gate_and_up(const struct cuda_pass *p, int bank)
         return status;
     q = over_bank(p, bank, &b->up);
     read_rows(p, bank, &q);
-    q.finish = MOED_CUDA_ACTIVATE;
-    q.scale[b->up.paired] = b->up_scale;
-    q.bias[b->up.paired] = b->up_bias;
-    if (b->up.paired) {
+    q.epilogue = MOED_CUDA_ACTIVATE;
+    q.scale[b->up.interleaved] = b->up_scale;
+    q.bias[b->up.interleaved] = b->up_bias;
+    if (b->up.interleaved) {
         q.scale[0] = b->gate_scale;
         q.bias[0] = b->gate_bias;
     }
@@ -306,12 +306,12 @@ static cudaError_t down(const struct cuda_pass *p, int bank)
     struct moed_cuda_product q = over_bank(p, bank, &b->down);
 
     q.planned_before = true;
-    q.finish = MOED_CUDA_STORE;
+    q.epilogue = MOED_CUDA_STORE;
     q.in = p->b->activations;
     q.in_ld = is_exact(p) ? b->spec->width : padded(b->spec->width);
-    q.in_factor = is_exact(p) ? NULL : p->b->entry_factor;
+    q.in_factor = is_exact(p) ? NULL : p->b->pair_factor;
     if (!(bank == 0 && p->layer->spec->router.weight_on_input))
-        q.weight_out = p->b->entry_weight;
+        q.weight_out = p->b->pair_weight;
     q.scale[0] = b->down_scale;
     q.bias[0] = b->down_bias;
     q.out = p->b->partial;
@@ -344,7 +344,7 @@ static struct moed_cuda_sum sum_of(const struct cuda_pass *p)
         .batch = p->b->batch,
         .grid_rows = p->grid_rows,
         .per_row = per_row(p),
-        .entry_of = p->b->entry_of,
+        .pair_of = p->b->pair_of,
         .partial = p->b->partial,
         .partial_ld = p->layer->spec->hidden,
         .not_finite = p->b->meta + meta.not_finite,
@@ -370,13 +370,13 @@ static cudaError_t sum_latent(const struct cuda_pass *p)
         .from = p->b->latent_sum,
         .to = p->b->latent_sum,
     };
-    const struct moed_cuda_halves h = complete(p, (struct moed_cuda_halves){
-                                                      .cols = cols,
-                                                      .from = p->b->latent_sum,
-                                                      .half = p->b->latent_half,
-                                                      .factor = p->b->sum_factor,
-                                                      .size = p->b->sum_size,
-                                                  });
+    const struct moed_cuda_cast h = complete(p, (struct moed_cuda_cast){
+                                                    .cols = cols,
+                                                    .from = p->b->latent_sum,
+                                                    .half = p->b->latent_half,
+                                                    .factor = p->b->sum_factor,
+                                                    .size = p->b->sum_size,
+                                                });
     cudaError_t status;
 
     s.cols = cols;
@@ -386,7 +386,7 @@ static cudaError_t sum_latent(const struct cuda_pass *p)
     if (status == cudaSuccess && l->latent_norm)
         status = moed_cuda_normalise(&n, p->b->stream);
     if (status == cudaSuccess)
-        status = halve(p, &h);
+        status = cast(p, &h);
     return status == cudaSuccess ? multiply_rows(p, &l->latent_up, &h, p->b->latent_out) : status;
 }
 
@@ -401,7 +401,7 @@ static cudaError_t add_up(const struct cuda_pass *p)
     s.routed = !latent;
     s.others = true;
     s.base = latent ? p->b->latent_out : NULL;
-    s.finish = true;
+    s.epilogue = true;
     s.ffn_scale = rule->ffn_scale;
     s.residual_scale = rule->residual_scale;
     s.norm_eps = rule->norm_eps;
@@ -418,20 +418,20 @@ static cudaError_t add_up(const struct cuda_pass *p)
 static cudaError_t project_down(const struct cuda_pass *p)
 {
     const struct cuda_layer *l = p->layer;
-    const struct moed_cuda_halves x = halves_of_x(p);
-    const struct moed_cuda_halves latent = complete(p, (struct moed_cuda_halves){
-                                                           .cols = l->spec->latent,
-                                                           .from = p->b->latent_in,
-                                                           .half = p->b->latent_half,
-                                                           .factor = p->b->latent_factor,
-                                                           .size = p->b->latent_size,
-                                                       });
+    const struct moed_cuda_cast x = cast_of_x(p);
+    const struct moed_cuda_cast latent = complete(p, (struct moed_cuda_cast){
+                                                         .cols = l->spec->latent,
+                                                         .from = p->b->latent_in,
+                                                         .half = p->b->latent_half,
+                                                         .factor = p->b->latent_factor,
+                                                         .size = p->b->latent_size,
+                                                     });
     cudaError_t status;
 
     if (!l->latent_down.format)
         return cudaSuccess;
     status = multiply_rows(p, &l->latent_down, &x, p->b->latent_in);
-    return status == cudaSuccess ? halve(p, &latent) : status;
+    return status == cudaSuccess ? cast(p, &latent) : status;
 }
 
 /* Everything that comes before the products. */

@@ -6,8 +6,8 @@
 
 /* Graphs are for 1, 2, 4 … rows; batches beyond the largest are launched one by one. */
 #define CUDA_BUCKETS 14
-/* Entries an expert, on the average of all, up to which they count as few. */
-#define CUDA_FEW_ENTRIES 4
+/* Pairs an expert, on the average of all, up to which they count as few. */
+#define CUDA_SMALL_M_PAIRS 4
 
 struct cuda_workspace {
     struct moed_workspace base;

@@ -74,8 +74,8 @@ static void gate_and_up_of_one_type_are_one_matrix(void **state)
 
         lay_out(moed_model_layer(model, 0), &layer);
         assert_null(layer.banks[0].gate.format);
-        assert_true(layer.banks[0].up.paired);
-        assert_false(layer.banks[0].down.paired);
+        assert_true(layer.banks[0].up.interleaved);
+        assert_false(layer.banks[0].down.interleaved);
         check_matrix(&layer.banks[0].up, 2 * WIDTH, HIDDEN);
         check_matrix(&layer.banks[0].down, HIDDEN, WIDTH);
         assert_null(layer.banks[1].up.format); /* no shared expert */
@@ -102,7 +102,7 @@ static void of_two_types_they_are_two(void **state)
     lay_out(&spec, &layer);
     assert_string_equal(layer.banks[0].gate.format->name, "Q5_K");
     assert_string_equal(layer.banks[0].up.format->name, "Q4_K");
-    assert_false(layer.banks[0].up.paired);
+    assert_false(layer.banks[0].up.interleaved);
     check_matrix(&layer.banks[0].gate, WIDTH, HIDDEN);
     check_matrix(&layer.banks[0].up, WIDTH, HIDDEN);
     assert_int_equal(cuda_sources(&layer, sources), 3);
@@ -190,10 +190,10 @@ static void buffers_grow_with_rows(void **state)
         assert_int_equal(x.width, WIDTH);
         assert_int_equal(x.planned, EXPERTS + 1);
         assert_int_equal(x.slots, rows * 2 > EXPERTS ? rows * 2 : EXPERTS);
-        assert_int_equal(x.entries, x.slots + rows);
+        assert_int_equal(x.pairs, x.slots + rows);
         assert_true(bytes > before);
-        /* Rows in, as f16 and out, and of each entry its activations and its part of the sum. */
-        assert_true(bytes >= x.rows * HIDDEN * (4 + 2 + 4) + x.entries * (WIDTH * 2 + HIDDEN * 4));
+        /* Rows in, as f16 and out, and of each pair its activations and its part of the sum. */
+        assert_true(bytes >= x.rows * HIDDEN * (4 + 2 + 4) + x.pairs * (WIDTH * 2 + HIDDEN * 4));
         before = bytes;
     }
     moed_model_close(model);

@@ -1,6 +1,6 @@
 /* Tiles of the CUDA backend: packing moves codes and scales and loses nothing, for every format,
- * plain and paired, whole blocks of rows or not; a tile's values are the decoder's; and what tiles
- * cost in bytes. By the host's form of the same code, so that it needs no device. */
+ * plain and interleaved, whole blocks of rows or not; a tile's values are the decoder's; and what
+ * tiles cost in bytes. By the host's form of the same code, so that it needs no device. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,16 +23,16 @@ struct sample { /* a matrix in both forms */
     uint8_t *tiles;
 };
 
-static void sample_init(struct sample *s, const struct moed_cuda_format *format, bool paired,
+static void sample_init(struct sample *s, const struct moed_cuda_format *format, bool interleaved,
                         uint32_t rows, uint32_t cols)
 {
     s->format = moed_format_by_name(format->name);
     s->rows = rows;
     s->matrix = (struct moed_cuda_matrix){.format = format,
-                                          .rows = paired ? 2 * rows : rows,
+                                          .rows = interleaved ? 2 * rows : rows,
                                           .cols = cols,
                                           .count = 1,
-                                          .paired = paired};
+                                          .interleaved = interleaved};
     assert_true(moed_format_row_bytes(s->format, cols, &s->row_bytes));
     assert_true(moed_cuda_matrix_shape(&s->matrix));
     s->tiles = calloc(1, s->matrix.expert_bytes + 16);
@@ -58,14 +58,14 @@ static void sample_fini(struct sample *s)
 }
 
 /* Random bytes, not values: every bit of a block must come back. */
-static void round_trip(const struct moed_cuda_format *format, bool paired, uint32_t rows,
+static void round_trip(const struct moed_cuda_format *format, bool interleaved, uint32_t rows,
                        uint32_t cols)
 {
     struct moed_random r;
     struct sample s;
     uint8_t *back[2];
 
-    sample_init(&s, format, paired, rows, cols);
+    sample_init(&s, format, interleaved, rows, cols);
     moed_random_seed(&r, rows * 7919U + cols);
     for (int i = 0; i < 2; i++) {
         for (uint64_t at = 0; at < rows * s.row_bytes; at++)
@@ -74,7 +74,7 @@ static void round_trip(const struct moed_cuda_format *format, bool paired, uint3
     }
     sample_pack(&s);
     format->unpack_host(&s.matrix, s.tiles, back, s.row_bytes);
-    for (int i = 0; i < 1 + paired; i++)
+    for (int i = 0; i < 1 + interleaved; i++)
         if (memcmp(s.file[i], back[i], rows * s.row_bytes) != 0)
             fail_msg("%s: %u rows of %u inputs came back different", format->name, rows, cols);
     free(back[0]);
@@ -146,7 +146,7 @@ static void tiles_are_as_small_as_blocks(void **state)
                                      .rows = 2 * 768,
                                      .cols = 2880 / format->block * format->block,
                                      .count = 1,
-                                     .paired = true};
+                                     .interleaved = true};
         uint64_t row_bytes;
 
         assert_true(moed_format_row_bytes(moed_format_by_name(format->name), m.cols, &row_bytes));

@@ -1,6 +1,6 @@
-/* choose: a warp a row (choose.cuh). */
-#include "choose.cuh"
+/* topk: a warp a row (topk.cuh). */
 #include "launch.cuh"
+#include "topk.cuh"
 
 /* The row's logits from their parts, in order. */
 __device__ void gather_logits(const struct moed_cuda_router &r, uint32_t t, float *logits)
@@ -17,26 +17,26 @@ __device__ void gather_logits(const struct moed_cuda_router &r, uint32_t t, floa
     __syncwarp();
 }
 
-__global__ void __launch_bounds__(32) choose(const struct moed_cuda_router r)
+__global__ void __launch_bounds__(32) topk(const struct moed_cuda_router r)
 {
     extern __shared__ float scratch[];
-    const choosing c(scratch, r.experts);
+    const topk_scratch c(scratch, r.experts);
     const uint32_t t = blockIdx.x;
 
-    follow();
+    wait_for_previous();
     if (t >= r.batch->rows)
         return;
     if (!(r.batch->has_flags && r.flags[t] & MOED_CUDA_SUPPLIED))
         gather_logits(r, t, c.logits);
-    choose_row(r, t, c);
+    topk_row(r, t, c);
 }
 
-cudaError_t moed_cuda_choose(const struct moed_cuda_router *r, cudaStream_t stream)
+cudaError_t moed_cuda_topk(const struct moed_cuda_router *r, cudaStream_t stream)
 {
-    const size_t bytes = choosing::bytes(r->experts);
+    const size_t bytes = topk_scratch::bytes(r->experts);
     const cudaError_t status =
-        cudaFuncSetAttribute(choose, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+        cudaFuncSetAttribute(topk, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 
-    return status == cudaSuccess ? launch(choose, {dim3(r->grid_rows), 32, bytes}, stream, *r)
+    return status == cudaSuccess ? launch(topk, {dim3(r->grid_rows), 32, bytes}, stream, *r)
                                  : status;
 }

@@ -1,7 +1,7 @@
-/* choose: a row's experts from its logits, by the layer's rule: src/moe/route.c, a warp a row. Ties
+/* topk: a row's experts from its logits, by the layer's rule: src/moe/route.c, a warp a row. Ties
  * go to the lower index. And what the row's slots want of the plan. */
-#ifndef MOED_CUDA_CHOOSE_CUH
-#define MOED_CUDA_CHOOSE_CUH
+#ifndef MOED_CUDA_TOPK_CUH
+#define MOED_CUDA_TOPK_CUH
 
 #include "cuda.h"
 #include "reduce.cuh"
@@ -12,10 +12,10 @@ constexpr unsigned ALL = 0xffffffffU;
 constexpr float NEVER = -INFINITY;
 
 /* Shared memory of a warp. Two things have one place where the first is over before the second. */
-struct choosing {
+struct topk_scratch {
     float *logits, *score, *select, *weights; /* [E] each */
 
-    __device__ explicit choosing(float *scratch, uint32_t experts)
+    __device__ explicit topk_scratch(float *scratch, uint32_t experts)
         : logits(scratch), score(scratch + experts), select(scratch + 2 * experts),
           weights(scratch + 3 * experts)
     {
@@ -157,7 +157,7 @@ __device__ inline candidate best_of_lane(const uint32_t *order, uint32_t n)
 }
 
 /* ids and weights of the `used` best, by their scores. */
-__device__ inline void take_best(const struct moed_cuda_router &r, const choosing &c)
+__device__ inline void take_best(const struct moed_cuda_router &r, const topk_scratch &c)
 {
     candidate mine;
 
@@ -196,8 +196,8 @@ __device__ inline void weigh(const struct moed_cuda_router &r, float *weights)
         weights[j] *= r.rule.scale;
 }
 
-/* From c.logits; false, choosing nothing, if one is not finite. */
-__device__ inline bool route(const struct moed_cuda_router &r, const choosing &c)
+/* From c.logits; false, topk_scratch nothing, if one is not finite. */
+__device__ inline bool route(const struct moed_cuda_router &r, const topk_scratch &c)
 {
     bool finite = true;
 
@@ -250,7 +250,7 @@ __device__ inline void want(const struct moed_cuda_router &r, uint32_t t, const 
 {
     const uint32_t slots = r.batch->slots;
     int32_t *wanted = r.wanted + (size_t)t * r.per_row;
-    int32_t *entry_of = r.entry_of + (size_t)t * r.per_row;
+    int32_t *pair_of = r.pair_of + (size_t)t * r.per_row;
 
     for (uint32_t s = lane_id(); s < slots; s += 32) {
         const int32_t id = s < n ? ids[s] : -1;
@@ -265,11 +265,11 @@ __device__ inline void want(const struct moed_cuda_router &r, uint32_t t, const 
     if (r.has_shared && lane_id() == 0)
         wanted[r.per_row - 1] = shared ? (int32_t)r.experts : -1;
     for (uint32_t s = lane_id(); s < r.per_row; s += 32)
-        entry_of[s] = -1;
+        pair_of[s] = -1;
 }
 
 /* All of a row; its logits are in c.logits unless it is supplied with its experts. */
-__device__ inline void choose_row(const struct moed_cuda_router &r, uint32_t t, const choosing &c)
+__device__ inline void topk_row(const struct moed_cuda_router &r, uint32_t t, const topk_scratch &c)
 {
     const uint32_t slots = r.batch->slots;
     const uint8_t flags = r.batch->has_flags ? r.flags[t] : 0;

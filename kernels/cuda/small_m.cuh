@@ -1,22 +1,22 @@
-/* few: products for few entries an expert, which are as fast as weights come from memory. A thread
- * block takes a run of units, 16 weight rows by up to 8 entries, and goes through it in rounds of
- * up to two tiles of entries, whose inputs it holds in shared memory. Each warp then goes its own
+/* small_m: products for few pairs an expert, which are as fast as weights come from memory. A
+ * thread block takes a run of units, 16 weight rows by up to 8 pairs, and goes through it in rounds
+ * of up to two tiles of pairs, whose inputs it holds in shared memory. Each warp then goes its own
  * way: it streams its units' weights through a ring of its own, and multiplies by mma.m16n8k16.
  *
  * Where there is less work than warps, `split` of them share a unit, each every split-th part of
  * its inputs, and the first adds their sums up in order. */
-#ifndef MOED_CUDA_FEW_CUH
-#define MOED_CUDA_FEW_CUH
+#ifndef MOED_CUDA_SMALL_M_CUH
+#define MOED_CUDA_SMALL_M_CUH
 
-#include "finish.cuh"
+#include "epilogue.cuh"
 #include "integer.cuh"
 #include "launch.cuh"
 
-constexpr int FEW_COLUMNS = 8;
-constexpr int FEW_WARPS = 16;
-constexpr uint32_t FEW_TILES = 2; /* of a round */
+constexpr int SMALL_M_COLUMNS = 8;
+constexpr int SMALL_M_WARPS = 16;
+constexpr uint32_t SMALL_M_TILES = 2; /* of a round */
 
-template <class F> struct few_shape {
+template <class F> struct small_m_shape {
     /* A stage of a ring is a tile or, where those are small, the next few. */
     static constexpr int tiles = tile<F>::chunk == 256 ? 1 : tile<F>::bytes > 1500 ? 2 : 4;
     static constexpr int stage = tiles * tile<F>::bytes;
@@ -29,15 +29,15 @@ template <class F> struct few_shape {
 };
 
 /* How a launch shares out its work and its shared memory. */
-struct few_setup {
+struct small_m_setup {
     uint32_t split;
-    uint32_t columns; /* entries that a tile has at most */
+    uint32_t columns; /* pairs that a tile has at most */
     uint32_t tiles;   /* of a round, whose inputs are held; 0: none is, they come from the caches */
     uint32_t column_bytes;
 
     HD uint32_t round() const
     {
-        return tiles == 1 ? 1 : FEW_TILES;
+        return tiles == 1 ? 1 : SMALL_M_TILES;
     }
     HD uint32_t held_bytes() const
     {
@@ -45,34 +45,36 @@ struct few_setup {
     }
     template <class F> HD uint32_t bytes(uint32_t warps) const
     {
-        return warps * (few_shape<F>::ring + (split > 1 ? few_shape<F>::sums : 0)) + held_bytes();
+        return warps * (small_m_shape<F>::ring + (split > 1 ? small_m_shape<F>::sums : 0)) +
+               held_bytes();
     }
 };
 
 /* What all of a block knows of its round. */
-struct few_round {
-    struct moed_cuda_tile tile[FEW_TILES];
-    column columns[FEW_TILES][FEW_COLUMNS];
-    uint32_t first[FEW_TILES]; /* units */
-    uint64_t arrived;          /* a barrier: inputs that are held have come */
+struct small_m_round {
+    struct moed_cuda_tile tile[SMALL_M_TILES];
+    column columns[SMALL_M_TILES][SMALL_M_COLUMNS];
+    uint32_t first[SMALL_M_TILES]; /* units */
+    uint64_t arrived;              /* a barrier: inputs that are held have come */
 };
 
 /* A warp's ring of stages. Copies are announced to a barrier a stage; before sm_90 they are counted
  * by the threads that make them. */
-template <class F> struct few_ring {
+template <class F> struct small_m_ring {
     uint8_t *stages;
     uint32_t filled, taken;
 
     DEVICE uint32_t barrier(uint32_t stage) const
     {
-        return shared_address(stages + few_shape<F>::stages * few_shape<F>::stage) + stage * 8;
+        return shared_address(stages + small_m_shape<F>::stages * small_m_shape<F>::stage) +
+               stage * 8;
     }
 
     DEVICE void init(uint32_t lane)
     {
         filled = taken = 0;
         if (lane == 0)
-            for (uint32_t i = 0; i < few_shape<F>::stages; i++)
+            for (uint32_t i = 0; i < small_m_shape<F>::stages; i++)
                 barrier_init(barrier(i), 1);
         barriers_visible();
         __syncwarp();
@@ -81,20 +83,21 @@ template <class F> struct few_ring {
     /* `from` NULL: nothing is left to copy. */
     DEVICE void fill(const uint8_t *from, uint32_t lane)
     {
-        const uint32_t stage = filled % few_shape<F>::stages;
-        const uint32_t to = shared_address(stages + stage * few_shape<F>::stage);
+        const uint32_t stage = filled % small_m_shape<F>::stages;
+        const uint32_t to = shared_address(stages + stage * small_m_shape<F>::stage);
 
         /* The last part may be shorter; what follows it is there too (MOED_CUDA_SLACK). */
 #if HAVE_BULK
         if (from && lane == 0) {
-            barrier_expect(barrier(stage), few_shape<F>::stage);
-            copy_bulk(to, from, few_shape<F>::stage, barrier(stage));
+            barrier_expect(barrier(stage), small_m_shape<F>::stage);
+            copy_bulk(to, from, small_m_shape<F>::stage, barrier(stage));
         }
         __syncwarp();
 #else
 #pragma unroll
-        for (int i = 0; i < few_shape<F>::stage; i += 512)
-            if (from && (i + 512 <= few_shape<F>::stage || lane * 16 < few_shape<F>::stage - i))
+        for (int i = 0; i < small_m_shape<F>::stage; i += 512)
+            if (from &&
+                (i + 512 <= small_m_shape<F>::stage || lane * 16 < small_m_shape<F>::stage - i))
                 copy_16_async(to + lane * 16 + i, from + lane * 16 + i);
         copies_commit(); /* also where there is nothing left: groups are counted */
 #endif
@@ -104,26 +107,26 @@ template <class F> struct few_ring {
     /* The stage that was filled first and not taken yet. */
     DEVICE const uint8_t *take()
     {
-        const uint32_t stage = taken % few_shape<F>::stages;
+        const uint32_t stage = taken % small_m_shape<F>::stages;
 
 #if HAVE_BULK
-        barrier_wait(barrier(stage), taken / few_shape<F>::stages % 2);
+        barrier_wait(barrier(stage), taken / small_m_shape<F>::stages % 2);
 #else
-        copies_wait<few_shape<F>::stages - 1>();
+        copies_wait<small_m_shape<F>::stages - 1>();
 #endif
         __syncwarp();
         taken++;
-        return stages + stage * few_shape<F>::stage;
+        return stages + stage * small_m_shape<F>::stage;
     }
 };
 
 /* The parts of its round's units that a warp takes, in their order. */
-struct few_walk {
-    uint32_t unit, end, units_apart; /* of a group of warps */
+struct small_m_walk {
+    uint32_t unit, end, unit_stride; /* of a group of warps */
     uint32_t part, parts, split, rank;
     const uint8_t *rows; /* the unit's */
 
-    DEVICE void begin(const struct moed_cuda_product &p, const few_round &round, uint32_t at)
+    DEVICE void begin(const struct moed_cuda_product &p, const small_m_round &round, uint32_t at)
     {
         const uint32_t i = at >= round.first[1];
 
@@ -134,7 +137,7 @@ struct few_walk {
     }
 
     /* The next part, of `bytes`; NULL: there is none. */
-    DEVICE const uint8_t *next(const struct moed_cuda_product &p, const few_round &round,
+    DEVICE const uint8_t *next(const struct moed_cuda_product &p, const small_m_round &round,
                                uint32_t bytes)
     {
         const uint8_t *found = NULL;
@@ -143,13 +146,13 @@ struct few_walk {
             found = rows + (size_t)part * bytes;
             part += split;
             if (part >= parts)
-                begin(p, round, unit + units_apart);
+                begin(p, round, unit + unit_stride);
         }
         return found;
     }
 };
 
-union few_inputs { /* this lane's 16 inputs of a block of 64 */
+union small_m_inputs { /* this lane's 16 inputs of a block of 64 */
     uint4 halves[2];
     uint32_t fragments[8];
 
@@ -161,7 +164,7 @@ union few_inputs { /* this lane's 16 inputs of a block of 64 */
 };
 
 /* How a lane multiplies: quantised weights as integers, whose units are their own. */
-template <class F> struct few_lane {
+template <class F> struct small_m_lane {
     using weights = lane_integers<F>;
 
     static DEVICE weights of(float)
@@ -174,7 +177,7 @@ template <class F> struct few_lane {
     }
 };
 
-template <class F> struct few_float_lane {
+template <class F> struct small_m_float_lane {
     using weights = lane_floats<F>;
 
     static DEVICE weights of(float unit)
@@ -190,23 +193,23 @@ template <class F> struct few_float_lane {
     }
 };
 
-template <> struct few_lane<F16> : few_float_lane<F16> {
+template <> struct small_m_lane<F16> : small_m_float_lane<F16> {
 };
-template <> struct few_lane<BF16> : few_float_lane<BF16> {
+template <> struct small_m_lane<BF16> : small_m_float_lane<BF16> {
 };
 
 /* Blocks [0, n) of a part; n known: unrolled, so that each block's work fills the others' waits. */
 template <class F, bool WHOLE>
-DEVICE void few_blocks(float unit, const uint8_t *stage, const uint4 *row, uint32_t n,
-                       float sums[4])
+DEVICE void small_m_blocks(float unit, const uint8_t *stage, const uint4 *row, uint32_t n,
+                           float sums[4])
 {
     const int lane = (int)(threadIdx.x % 32);
-    typename few_lane<F>::weights weights = few_lane<F>::of(unit);
+    typename small_m_lane<F>::weights weights = small_m_lane<F>::of(unit);
 
-#pragma unroll(WHOLE ? few_shape <F>::blocks : 1)
-    for (uint32_t b = 0; b < (WHOLE ? few_shape<F>::blocks : n); b++) {
+#pragma unroll(WHOLE ? small_m_shape <F>::blocks : 1)
+    for (uint32_t b = 0; b < (WHOLE ? small_m_shape<F>::blocks : n); b++) {
         const uint8_t *from = stage + b / tile<F>::blocks * tile<F>::bytes;
-        few_inputs inputs;
+        small_m_inputs inputs;
 
         inputs.load(row, b);
         if (b % tile<F>::blocks == 0)
@@ -216,23 +219,24 @@ DEVICE void few_blocks(float unit, const uint8_t *stage, const uint4 *row, uint3
     }
 }
 
-/* sums += one part of 16 rows × 8 entries. */
+/* sums += one part of 16 rows × 8 pairs. */
 template <class F>
-DEVICE void few_part(const struct moed_cuda_product &p, const uint8_t *stage, const uint4 *row,
-                     uint32_t part, float sums[4])
+DEVICE void small_m_part(const struct moed_cuda_product &p, const uint8_t *stage, const uint4 *row,
+                         uint32_t part, float sums[4])
 {
-    const uint32_t first = part * few_shape<F>::blocks;
+    const uint32_t first = part * small_m_shape<F>::blocks;
     const uint32_t all = (p.matrix.cols + BLOCK_K - 1) / BLOCK_K;
 
-    if (all - first >= few_shape<F>::blocks)
-        few_blocks<F, true>(p.matrix.unit, stage, row + first * 8, few_shape<F>::blocks, sums);
+    if (all - first >= small_m_shape<F>::blocks)
+        small_m_blocks<F, true>(p.matrix.unit, stage, row + first * 8, small_m_shape<F>::blocks,
+                                sums);
     else
-        few_blocks<F, false>(p.matrix.unit, stage, row + first * 8, all - first, sums);
+        small_m_blocks<F, false>(p.matrix.unit, stage, row + first * 8, all - first, sums);
 }
 
 /* The first warp of a group adds the others' sums to its own, in their order. */
-DEVICE void few_gather(float4 *shared_sums, uint32_t split, uint32_t rank, uint32_t turn,
-                       float sums[4])
+DEVICE void small_m_gather(float4 *shared_sums, uint32_t split, uint32_t rank, uint32_t turn,
+                           float sums[4])
 {
     const int group = (int)(threadIdx.x / 32 / split);
     float4 *mine = shared_sums + (threadIdx.x / 32 - rank) * 64 + turn % 2 * 32 + threadIdx.x % 32;
@@ -250,36 +254,37 @@ DEVICE void few_gather(float4 *shared_sums, uint32_t split, uint32_t rank, uint3
     }
 }
 
-/* Lane 4g + t has rows g and g + 8 of entries 2t and 2t + 1. */
+/* Lane 4g + t has rows g and g + 8 of pairs 2t and 2t + 1. */
 template <bool PLAIN>
-DEVICE void few_finish(const struct moed_cuda_product &p, const column columns[FEW_COLUMNS],
-                       uint32_t n, uint32_t block, const float sums[4])
+DEVICE void small_m_epilogue(const struct moed_cuda_product &p,
+                             const column columns[SMALL_M_COLUMNS], uint32_t n, uint32_t block,
+                             const float sums[4])
 {
     const uint32_t lane = threadIdx.x % 32;
 
 #pragma unroll(PLAIN ? 2 : 1)
     for (uint32_t i = 0; i < 2; i++)
         if (lane % 4 * 2 + i < n)
-            finish_either<PLAIN>(p, columns[lane % 4 * 2 + i], block, lane / 4,
-                                 i == 0 ? sums[0] : sums[1], i == 0 ? sums[2] : sums[3]);
+            epilogue_either<PLAIN>(p, columns[lane % 4 * 2 + i], block, lane / 4,
+                                   i == 0 ? sums[0] : sums[1], i == 0 ? sums[2] : sums[3]);
 }
 
 /* ---- a round ---- */
 
 /* Which tiles these are, of `n` from number `first` on. */
-DEVICE void few_find(const struct moed_cuda_product &p, const work &w, uint32_t first, uint32_t n,
-                     few_round &round)
+DEVICE void small_m_find(const struct moed_cuda_product &p, const work &w, uint32_t first,
+                         uint32_t n, small_m_round &round)
 {
     const uint32_t i = threadIdx.x;
 
-    if (i >= FEW_TILES)
+    if (i >= SMALL_M_TILES)
         return;
     round.tile[i] = i < n ? tile_at(p, w, first + i) : moed_cuda_tile{0, 0, 0};
     round.first[i] = i < n ? (first + i) * p.matrix.blocks : UINT32_MAX;
 }
 
-DEVICE const uint8_t *few_row(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
-                              uint32_t i)
+DEVICE const uint8_t *small_m_row(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                                  uint32_t i)
 {
     const uint32_t row = p.in_row ? p.in_row[t.first + i] : t.first + i;
 
@@ -288,26 +293,26 @@ DEVICE const uint8_t *few_row(const struct moed_cuda_product &p, const struct mo
 
 /* Has inputs of the round's tiles copied to `held`: they are there when the round's barrier says so
  * or, before sm_90, when this returns and the block has met. */
-DEVICE void few_hold(const struct moed_cuda_product &p, const few_setup &s, few_round &round,
-                     uint8_t *held)
+DEVICE void small_m_hold(const struct moed_cuda_product &p, const small_m_setup &s,
+                         small_m_round &round, uint8_t *held)
 {
     const uint32_t bytes = p.in_ld * (uint32_t)sizeof(__half);
 #if HAVE_BULK
-    const uint32_t tile = threadIdx.x / FEW_COLUMNS, i = threadIdx.x % FEW_COLUMNS;
+    const uint32_t tile = threadIdx.x / SMALL_M_COLUMNS, i = threadIdx.x % SMALL_M_COLUMNS;
 
     if (threadIdx.x >= 32)
         return;
     if (threadIdx.x == 0)
         barrier_expect(shared_address(&round.arrived), (round.tile[0].n + round.tile[1].n) * bytes);
     __syncwarp();
-    if (tile < FEW_TILES && i < round.tile[tile].n)
+    if (tile < SMALL_M_TILES && i < round.tile[tile].n)
         copy_bulk(shared_address(held + (tile * s.columns + i) * s.column_bytes),
-                  few_row(p, round.tile[tile], i), bytes, shared_address(&round.arrived));
+                  small_m_row(p, round.tile[tile], i), bytes, shared_address(&round.arrived));
     __syncwarp();
 #else
-    for (uint32_t tile = 0; tile < FEW_TILES; tile++)
+    for (uint32_t tile = 0; tile < SMALL_M_TILES; tile++)
         for (uint32_t i = threadIdx.x / 32; i < round.tile[tile].n; i += blockDim.x / 32) {
-            const uint8_t *from = few_row(p, round.tile[tile], i);
+            const uint8_t *from = small_m_row(p, round.tile[tile], i);
             const uint32_t to = shared_address(held + (tile * s.columns + i) * s.column_bytes);
 
             for (uint32_t k = threadIdx.x % 32 * 16; k < bytes; k += 512)
@@ -318,26 +323,27 @@ DEVICE void few_hold(const struct moed_cuda_product &p, const few_setup &s, few_
 #endif
 }
 
-DEVICE void few_find_columns(const struct moed_cuda_product &p, float unit, few_round &round)
+DEVICE void small_m_find_columns(const struct moed_cuda_product &p, float unit,
+                                 small_m_round &round)
 {
-    const uint32_t tile = threadIdx.x / FEW_COLUMNS, i = threadIdx.x % FEW_COLUMNS;
+    const uint32_t tile = threadIdx.x / SMALL_M_COLUMNS, i = threadIdx.x % SMALL_M_COLUMNS;
 
-    if (tile < FEW_TILES && i < round.tile[tile].n)
+    if (tile < SMALL_M_TILES && i < round.tile[tile].n)
         round.columns[tile][i] = column_of(p, round.tile[tile], i, unit);
 }
 
 template <class F, bool HELD>
-__global__ void __launch_bounds__(FEW_WARPS * 32, 1)
-    few_product(const struct moed_cuda_product p, const few_setup s)
+__global__ void __launch_bounds__(SMALL_M_WARPS * 32, 1)
+    small_m_product(const struct moed_cuda_product p, const small_m_setup s)
 {
     extern __shared__ __align__(1024) uint8_t shared[];
-    __shared__ few_round round;
+    __shared__ small_m_round round;
 
     const uint32_t warps = blockDim.x / 32, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const uint32_t groups = warps / s.split, group = warp / s.split, rank = warp % s.split;
-    uint8_t *held = shared + warps * few_shape<F>::ring;
+    uint8_t *held = shared + warps * small_m_shape<F>::ring;
     float4 *shared_sums = (float4 *)(held + s.held_bytes());
-    few_ring<F> ring = {shared + warp * few_shape<F>::ring};
+    small_m_ring<F> ring = {shared + warp * small_m_shape<F>::ring};
     const bool plain = is_plain(p);
     bool waited = !p.planned_before;
     uint32_t turn = 0, rounds = 0;
@@ -346,16 +352,17 @@ __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
         barrier_init(shared_address(&round.arrived), 1);
     ring.init(lane);
     if (waited)
-        follow();
+        wait_for_previous();
 
     const work w = work_of(p);
     const uint64_t units = (uint64_t)w.tiles * p.matrix.blocks;
     const uint32_t begin = (uint32_t)(units * blockIdx.x / gridDim.x);
     const uint32_t end = (uint32_t)(units * (blockIdx.x + 1) / gridDim.x);
-    few_walk walk;
+    small_m_walk walk;
 
-    walk.units_apart = groups;
-    walk.parts = (uint32_t)((p.matrix.block_bytes + few_shape<F>::stage - 1) / few_shape<F>::stage);
+    walk.unit_stride = groups;
+    walk.parts =
+        (uint32_t)((p.matrix.block_bytes + small_m_shape<F>::stage - 1) / small_m_shape<F>::stage);
     walk.split = s.split;
     walk.rank = rank;
     for (uint32_t first = begin / p.matrix.blocks; first * p.matrix.blocks < end;
@@ -366,18 +373,18 @@ __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
         const uint32_t past = (first + tiles) * p.matrix.blocks;
 
         __syncthreads(); /* nobody is in the round before */
-        few_find(p, w, first, tiles, round);
+        small_m_find(p, w, first, tiles, round);
         __syncthreads();
         walk.end = past < end ? past : end;
         walk.begin(p, round, from + group);
-        for (int i = 0; i < few_shape<F>::stages - 1; i++)
-            ring.fill(walk.next(p, round, few_shape<F>::stage), lane);
+        for (int i = 0; i < small_m_shape<F>::stages - 1; i++)
+            ring.fill(walk.next(p, round, small_m_shape<F>::stage), lane);
         if (!waited)
-            follow(); /* the weights did not depend on what was waited for */
+            wait_for_previous(); /* the weights did not depend on what was waited for */
         waited = true;
         if (HELD)
-            few_hold(p, s, round, held);
-        few_find_columns(p, few_lane<F>::unit(p.matrix.unit), round);
+            small_m_hold(p, s, round, held);
+        small_m_find_columns(p, small_m_lane<F>::unit(p.matrix.unit), round);
         __syncthreads();
         if (HELD)
             barrier_wait(shared_address(&round.arrived), rounds++ % 2);
@@ -387,24 +394,24 @@ __global__ void __launch_bounds__(FEW_WARPS * 32, 1)
             const struct moed_cuda_tile t = round.tile[i];
             const uint32_t column = lane / 4 < t.n ? lane / 4 : t.n - 1; /* any, if not there */
             const uint8_t *row =
-                HELD ? held + (i * s.columns + column) * s.column_bytes : few_row(p, t, column);
+                HELD ? held + (i * s.columns + column) * s.column_bytes : small_m_row(p, t, column);
             float sums[4] = {0.0F, 0.0F, 0.0F, 0.0F};
 
             for (uint32_t part = rank; part < walk.parts; part += s.split) {
-                ring.fill(walk.next(p, round, few_shape<F>::stage), lane);
-                few_part<F>(p, ring.take(), (const uint4 *)row + lane % 4 * 2, part, sums);
+                ring.fill(walk.next(p, round, small_m_shape<F>::stage), lane);
+                small_m_part<F>(p, ring.take(), (const uint4 *)row + lane % 4 * 2, part, sums);
                 __syncwarp(); /* before the stage is filled again */
             }
             if (s.split > 1)
-                few_gather(shared_sums, s.split, rank, turn, sums);
+                small_m_gather(shared_sums, s.split, rank, turn, sums);
             if (rank == 0 && plain)
-                few_finish<true>(p, round.columns[i], t.n, unit - round.first[i], sums);
+                small_m_epilogue<true>(p, round.columns[i], t.n, unit - round.first[i], sums);
             else if (rank == 0)
-                few_finish<false>(p, round.columns[i], t.n, unit - round.first[i], sums);
+                small_m_epilogue<false>(p, round.columns[i], t.n, unit - round.first[i], sums);
         }
     }
     if (!waited)
-        follow();
+        wait_for_previous();
 #if !HAVE_BULK
     copies_wait<0>();
 #endif

@@ -1,38 +1,38 @@
-/* many: products for many entries an expert: 128 weight rows × up to 128 entries a thread block, 16
+/* large_m: products for many pairs an expert: 128 weight rows × up to 128 pairs a thread block, 16
  * rows a warp. Weights stream through a ring of each warp's own and become f16 in registers;
- * entries are gathered, 64 inputs at a time, into a ring that the block shares. On sm_90a the
- * product is wgmma's, weights from registers and entries from shared memory; elsewhere
+ * pairs are gathered, 64 inputs at a time, into a ring that the block shares. On sm_90a the
+ * product is wgmma's, weights from registers and pairs from shared memory; elsewhere
  * mma.m16n8k16's, whose fragments are the same.
  *
  * Two blocks share a multiprocessor, so that one multiplies while the other waits. */
-#ifndef MOED_CUDA_MANY_CUH
-#define MOED_CUDA_MANY_CUH
+#ifndef MOED_CUDA_LARGE_M_CUH
+#define MOED_CUDA_LARGE_M_CUH
 
-#include "finish.cuh"
+#include "epilogue.cuh"
 #include "launch.cuh"
 
-constexpr int MANY_WARPS = 8;
-constexpr int MANY_THREADS = MANY_WARPS * 32;
-constexpr int MANY_SLOTS = 3;       /* of 64 inputs of all entries */
+constexpr int LARGE_M_WARPS = 8;
+constexpr int LARGE_M_THREADS = LARGE_M_WARPS * 32;
+constexpr int LARGE_M_SLOTS = 3;    /* of 64 inputs of all pairs */
 constexpr uint32_t SUM_STRIDE = 20; /* floats from a column's 16 sums to the next: other banks */
 
-template <class F> struct many_shape {
+template <class F> struct large_m_shape {
     static constexpr int tiles = tile<F>::chunk == 256 ? 1 : tile<F>::bytes > 1000 ? 2 : 4;
     static constexpr int stage = tiles * tile<F>::bytes;   /* of a warp's weights; there are 2 */
     static constexpr int blocks = tiles * tile<F>::blocks; /* of 64 inputs */
 
     static HD constexpr int bytes(int columns)
     {
-        const int rings = MANY_SLOTS * columns * 128 + MANY_WARPS * 2 * stage;
-        const int sums = MANY_WARPS * columns * SUM_STRIDE * (int)sizeof(float);
+        const int rings = LARGE_M_SLOTS * columns * 128 + LARGE_M_WARPS * 2 * stage;
+        const int sums = LARGE_M_WARPS * columns * SUM_STRIDE * (int)sizeof(float);
 
         return (rings > sums ? rings : sums) + columns * (int)sizeof(float2);
     }
 };
 
-/* d += 16 rows a warp × N entries over 16 inputs, the step-th of the entries' slot at `slot`. */
+/* d += 16 rows a warp × N pairs over 16 inputs, the step-th of the pairs' slot at `slot`. */
 template <int N>
-DEVICE void many_multiply(float (&d)[N / 8][4], const uint32_t a[4], uint32_t slot, int step)
+DEVICE void large_m_multiply(float (&d)[N / 8][4], const uint32_t a[4], uint32_t slot, int step)
 {
 #if HAVE_WGMMA
     wgmma_fence();
@@ -55,12 +55,12 @@ DEVICE void many_multiply(float (&d)[N / 8][4], const uint32_t a[4], uint32_t sl
 #endif
 }
 
-template <class F, int N> struct many_tile {
-    static constexpr int loads = N < 32 ? 1 : N / 32; /* rows of entries a thread copies from */
+template <class F, int N> struct large_m_tile {
+    static constexpr int loads = N < 32 ? 1 : N / 32; /* rows of pairs a thread copies from */
 
     const struct moed_cuda_product &p;
     uint32_t blocks;            /* of 64 inputs */
-    uint32_t slots, slot_bytes; /* the entries' ring */
+    uint32_t slots, slot_bytes; /* the pairs' ring */
     uint8_t *ring;              /* this warp's weights' */
     const uint8_t *weights;
     uint32_t weight_bytes;
@@ -71,17 +71,17 @@ template <class F, int N> struct many_tile {
 #pragma unroll
         for (int i = 0; i < loads; i++) {
             const uint32_t at = threadIdx.x / 8 + 32 * i;
-            const uint32_t entry = t.first + (at < t.n ? at : t.n - 1);
+            const uint32_t pair = t.first + (at < t.n ? at : t.n - 1);
 
             rows[i] = (const uint4 *)((const __half *)p.in +
-                                      (size_t)(p.in_row ? p.in_row[entry] : entry) * p.in_ld) +
+                                      (size_t)(p.in_row ? p.in_row[pair] : pair) * p.in_ld) +
                       threadIdx.x % 8;
         }
     }
 
-    DEVICE void copy_entries(uint32_t block)
+    DEVICE void copy_pairs(uint32_t block)
     {
-        const uint32_t to = slots + block % MANY_SLOTS * slot_bytes;
+        const uint32_t to = slots + block % LARGE_M_SLOTS * slot_bytes;
 
 #pragma unroll
         for (int i = 0; i < loads; i++) {
@@ -94,46 +94,46 @@ template <class F, int N> struct many_tile {
 
     DEVICE void copy_weights(uint32_t stage)
     {
-        const uint32_t at = stage * many_shape<F>::stage;
+        const uint32_t at = stage * large_m_shape<F>::stage;
         const uint32_t to =
-            shared_address(ring + stage % 2 * many_shape<F>::stage) + threadIdx.x % 32 * 16;
+            shared_address(ring + stage % 2 * large_m_shape<F>::stage) + threadIdx.x % 32 * 16;
 
 #pragma unroll
-        for (int i = 0; i < many_shape<F>::stage; i += 512)
-            if (at + i < weight_bytes && (i + 512 <= many_shape<F>::stage ||
-                                          threadIdx.x % 32 * 16 < many_shape<F>::stage - i))
+        for (int i = 0; i < large_m_shape<F>::stage; i += 512)
+            if (at + i < weight_bytes && (i + 512 <= large_m_shape<F>::stage ||
+                                          threadIdx.x % 32 * 16 < large_m_shape<F>::stage - i))
                 copy_16_async(to + i, weights + at + i + threadIdx.x % 32 * 16);
     }
 
     DEVICE void begin()
     {
         copy_weights(0);
-        copy_entries(0);
+        copy_pairs(0);
         copies_commit();
         copies_commit();
         if (blocks > 1)
-            copy_entries(1);
+            copy_pairs(1);
         copies_commit();
         copy_weights(1);
         copies_commit();
     }
 
-    /* What block `b` needs has arrived, and nobody reads what is copied over now. Entries and
+    /* What block `b` needs has arrived, and nobody reads what is copied over now. Pairs and
      * weights are groups of their own, each time, so that weights, which come from farther away,
      * have a block more to come. */
     DEVICE void advance(uint32_t b)
     {
-        if (many_shape<F>::blocks > 2)
+        if (large_m_shape<F>::blocks > 2)
             copies_wait<3>();
         else
             copies_wait<2>(); /* a stage's weights are needed two blocks later */
         fence_for_wgmma();
         __syncthreads();
         if (b + 2 < blocks)
-            copy_entries(b + 2);
+            copy_pairs(b + 2);
         copies_commit();
-        if (b > 0 && b % many_shape<F>::blocks == 0)
-            copy_weights(b / many_shape<F>::blocks + 1);
+        if (b > 0 && b % large_m_shape<F>::blocks == 0)
+            copy_weights(b / large_m_shape<F>::blocks + 1);
         copies_commit();
     }
 
@@ -144,10 +144,11 @@ template <class F, int N> struct many_tile {
         begin();
 #pragma unroll 1
         for (uint32_t b = 0; b < blocks; b++) {
-            const uint32_t in_stage = b % many_shape<F>::blocks;
-            const uint8_t *stage = ring + b / many_shape<F>::blocks % 2 * many_shape<F>::stage +
+            const uint32_t in_stage = b % large_m_shape<F>::blocks;
+            const uint8_t *stage = ring +
+                                   b / large_m_shape<F>::blocks % 2 * large_m_shape<F>::stage +
                                    in_stage / tile<F>::blocks * tile<F>::bytes;
-            const uint32_t slot = slots + b % MANY_SLOTS * slot_bytes;
+            const uint32_t slot = slots + b % LARGE_M_SLOTS * slot_bytes;
             uint32_t a[2][4];
 
             advance(b);
@@ -158,7 +159,7 @@ template <class F, int N> struct many_tile {
 #pragma unroll
             for (int step = 0; step < 4; step++) {
                 w.fragment(step, p.matrix.unit, a[step % 2]);
-                many_multiply<N>(d, a[step % 2], slot, step);
+                large_m_multiply<N>(d, a[step % 2], slot, step);
             }
             wgmma_wait<0>();
         }
@@ -167,7 +168,8 @@ template <class F, int N> struct many_tile {
 };
 
 /* A warp's sums on their way from its registers, [columns][16 rows], where the rings were. */
-template <int N> DEVICE void many_put_sums(const float (&d)[N / 8][4], uint32_t lane, float *sums)
+template <int N>
+DEVICE void large_m_put_sums(const float (&d)[N / 8][4], uint32_t lane, float *sums)
 {
 #pragma unroll
     for (int j = 0; j < N / 8; j++)
@@ -177,31 +179,31 @@ template <int N> DEVICE void many_put_sums(const float (&d)[N / 8][4], uint32_t 
 }
 
 template <class F, int N>
-DEVICE void many_unit(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
-                      uint32_t block, uint8_t *shared, float *sums)
+DEVICE void large_m_unit(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                         uint32_t block, uint8_t *shared, float *sums)
 {
     const uint32_t slot_bytes = p.columns * 128;
     const bool mine = block < p.matrix.blocks;
-    many_tile<F, N> tile = {p,
-                            (p.matrix.cols + BLOCK_K - 1) / BLOCK_K,
-                            shared_address(shared),
-                            slot_bytes,
-                            shared + MANY_SLOTS * slot_bytes +
-                                threadIdx.x / 32 * 2 * many_shape<F>::stage,
-                            mine ? tiles_of(p, t, block) : NULL,
-                            mine ? (uint32_t)p.matrix.block_bytes : 0};
+    large_m_tile<F, N> tile = {p,
+                               (p.matrix.cols + BLOCK_K - 1) / BLOCK_K,
+                               shared_address(shared),
+                               slot_bytes,
+                               shared + LARGE_M_SLOTS * slot_bytes +
+                                   threadIdx.x / 32 * 2 * large_m_shape<F>::stage,
+                               mine ? tiles_of(p, t, block) : NULL,
+                               mine ? (uint32_t)p.matrix.block_bytes : 0};
     float d[N / 8][4] = {};
 
     tile.find_rows(t);
     tile.multiply(d);
     __syncthreads(); /* nobody reads the rings now */
-    many_put_sums<N>(d, threadIdx.x % 32, sums);
+    large_m_put_sums<N>(d, threadIdx.x % 32, sums);
 }
 
 /* A warp's sums on their way out, eight rows of four columns at a time. */
 template <bool PLAIN>
-DEVICE void many_finish(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
-                        uint32_t block, const float *sums, const float2 *factors)
+DEVICE void large_m_epilogue(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
+                             uint32_t block, const float *sums, const float2 *factors)
 {
     const uint32_t row = threadIdx.x % 8;
 
@@ -210,26 +212,28 @@ DEVICE void many_finish(const struct moed_cuda_product &p, const struct moed_cud
         const float *from = sums + i * SUM_STRIDE + row;
         const float2 by = factors[i];
 
-        finish_either<PLAIN>(p, {t.first + i, t.expert, by.x, by.y}, block, row, from[0], from[8]);
+        epilogue_either<PLAIN>(p, {t.first + i, t.expert, by.x, by.y}, block, row, from[0],
+                               from[8]);
     }
 }
 
 template <class F>
-__global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moed_cuda_product p)
+__global__ void __launch_bounds__(LARGE_M_THREADS, 2)
+    large_m_product(const struct moed_cuda_product p)
 {
     extern __shared__ __align__(1024) uint8_t shared[]; /* as wgmma wants its rows */
     float *sums = (float *)shared + threadIdx.x / 32 * p.columns * SUM_STRIDE;
-    float2 *factors = (float2 *)(shared + many_shape<F>::bytes((int)p.columns)) - p.columns;
+    float2 *factors = (float2 *)(shared + large_m_shape<F>::bytes((int)p.columns)) - p.columns;
 
-    follow();
+    wait_for_previous();
 
-    const uint32_t groups = (p.matrix.blocks + MANY_WARPS - 1) / MANY_WARPS;
+    const uint32_t groups = (p.matrix.blocks + LARGE_M_WARPS - 1) / LARGE_M_WARPS;
     const work w = work_of(p);
     const bool plain = is_plain(p);
 
     for (uint32_t unit = blockIdx.x; unit < w.tiles * groups; unit += gridDim.x) {
         const struct moed_cuda_tile t = tile_at(p, w, unit / groups);
-        const uint32_t block = unit % groups * MANY_WARPS + threadIdx.x / 32;
+        const uint32_t block = unit % groups * LARGE_M_WARPS + threadIdx.x / 32;
 
         if (threadIdx.x < t.n) { /* looked up while the weights are on their way */
             const column c = column_of(p, t, threadIdx.x, p.matrix.unit);
@@ -237,18 +241,18 @@ __global__ void __launch_bounds__(MANY_THREADS, 2) many_product(const struct moe
             factors[threadIdx.x] = make_float2(c.factor, c.units);
         }
         if (t.n <= 16)
-            many_unit<F, 16>(p, t, block, shared, sums);
+            large_m_unit<F, 16>(p, t, block, shared, sums);
         else if (t.n <= 32)
-            many_unit<F, 32>(p, t, block, shared, sums);
+            large_m_unit<F, 32>(p, t, block, shared, sums);
         else if (t.n <= 64)
-            many_unit<F, 64>(p, t, block, shared, sums);
+            large_m_unit<F, 64>(p, t, block, shared, sums);
         else
-            many_unit<F, 128>(p, t, block, shared, sums);
+            large_m_unit<F, 128>(p, t, block, shared, sums);
         __syncwarp();
         if (block < p.matrix.blocks && plain)
-            many_finish<true>(p, t, block, sums, factors);
+            large_m_epilogue<true>(p, t, block, sums, factors);
         else if (block < p.matrix.blocks)
-            many_finish<false>(p, t, block, sums, factors);
+            large_m_epilogue<false>(p, t, block, sums, factors);
         __syncthreads(); /* before the rings are filled again */
     }
 }

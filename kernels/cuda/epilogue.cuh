@@ -1,7 +1,7 @@
-/* finish: what becomes of a product's sums: scales, biases and weights, the activation between up
- * and down, and its way out as f32 or as f16 in the units of its entry. */
-#ifndef MOED_CUDA_FINISH_CUH
-#define MOED_CUDA_FINISH_CUH
+/* epilogue: what becomes of a product's sums: scales, biases and weights, the activation between up
+ * and down, and its way out as f32 or as f16 in the units of its pair. */
+#ifndef MOED_CUDA_EPILOGUE_CUH
+#define MOED_CUDA_EPILOGUE_CUH
 
 #include "cuda.h"
 #include "guard.cuh"
@@ -52,36 +52,36 @@ DEVICE float activate(const struct moed_expert_rule &rule, float g, float u)
     return fminf(gated(rule.activation, g), rule.clamp_limit) * u;
 }
 
-/* One column of a product: an entry. */
+/* One column of a product: a pair. */
 struct column {
-    uint32_t entry, expert; /* of its matrix */
-    float factor;           /* the entry's units, and its weight where that is on the input */
-    float units;            /* what its activations are multiplied by on their way out */
+    uint32_t pair, expert; /* of its matrix */
+    float factor;          /* the pair's units, and its weight where that is on the input */
+    float units;           /* what its activations are multiplied by on their way out */
 };
 
 /* `unit` of the weights as they were multiplied. */
 DEVICE column column_of(const struct moed_cuda_product &p, const struct moed_cuda_tile &t,
                         uint32_t i, float unit)
 {
-    const uint32_t entry = t.first + i;
-    const uint32_t row = p.in_row ? p.in_row[entry] : entry;
-    column c = {entry, t.expert, (p.in_factor ? p.in_factor[row] : 1.0F) / unit, 1.0F};
+    const uint32_t pair = t.first + i;
+    const uint32_t row = p.in_row ? p.in_row[pair] : pair;
+    column c = {pair, t.expert, (p.in_factor ? p.in_factor[row] : 1.0F) / unit, 1.0F};
 
     if (p.weight_in)
-        c.factor *= p.weight_in[entry];
-    if (p.finish == MOED_CUDA_ACTIVATE && p.way != MOED_CUDA_EXACT)
-        c.units = 1.0F / p.entry_factor[entry];
+        c.factor *= p.weight_in[pair];
+    if (p.epilogue == MOED_CUDA_ACTIVATE && p.way != MOED_CUDA_EXACT)
+        c.units = 1.0F / p.pair_factor[pair];
     else if (p.weight_out)
-        c.units = p.weight_out[entry];
+        c.units = p.weight_out[pair];
     return c;
 }
 
 DEVICE uint32_t features_of(const struct moed_cuda_product &p)
 {
-    return p.matrix.paired ? p.matrix.rows / 2 : p.matrix.rows;
+    return p.matrix.interleaved ? p.matrix.rows / 2 : p.matrix.rows;
 }
 
-/* `of` 1 is the up of a paired matrix; its rows are numbered by feature, as its bias is. */
+/* `of` 1 is the up of an interleaved matrix; its rows are numbered by feature, as its bias is. */
 DEVICE float finished(const struct moed_cuda_product &p, const column &c, int of, uint32_t row,
                       float sum)
 {
@@ -97,16 +97,16 @@ DEVICE float finished(const struct moed_cuda_product &p, const column &c, int of
 DEVICE void put_activation(const struct moed_cuda_product &p, const column &c, uint32_t feature,
                            float h)
 {
-    const size_t at = (size_t)c.entry * p.out_ld;
+    const size_t at = (size_t)c.pair * p.out_ld;
 
     if (p.way == MOED_CUDA_EXACT) {
         ((float *)p.out)[at + feature] = h;
         return;
     }
     h *= c.units;
-    guard_note(p.guard + 4 * (size_t)c.entry, h);
+    guard_note(p.guard + 4 * (size_t)c.pair, h);
     ((__half *)p.out)[at + position(feature, p.lane_order)] = __float2half_rn(h);
-    if (feature + 1 == features_of(p)) /* what pads the entry is read too */
+    if (feature + 1 == features_of(p)) /* what pads the pair is read too */
         for (uint32_t k = feature + 1; k < p.out_ld; k++)
             ((__half *)p.out)[at + position(k, p.lane_order)] = __float2half_rn(0.0F);
 }
@@ -118,20 +118,20 @@ DEVICE void put_row(const struct moed_cuda_product &p, const column &c, uint32_t
 
     float value = finished(p, c, 0, row, sum);
 
-    if (p.finish == MOED_CUDA_ACTIVATE) {
-        const float gate = p.gate ? p.gate[(size_t)c.entry * p.matrix.rows + row] : 0.0F;
+    if (p.epilogue == MOED_CUDA_ACTIVATE) {
+        const float gate = p.gate ? p.gate[(size_t)c.pair * p.matrix.rows + row] : 0.0F;
 
         put_activation(p, c, row, activate(p.rule, gate, value));
         return;
     }
-    ((float *)p.out)[(size_t)c.entry * p.out_ld + row] = value * c.units;
+    ((float *)p.out)[(size_t)c.pair * p.out_ld + row] = value * c.units;
 }
 
 /* Rows g and g + 8 of block `block` of 16, which one thread has. */
-DEVICE void finish_two(const struct moed_cuda_product &p, const column &c, uint32_t block,
-                       uint32_t g, float lower, float upper)
+DEVICE void epilogue_two(const struct moed_cuda_product &p, const column &c, uint32_t block,
+                         uint32_t g, float lower, float upper)
 {
-    if (p.matrix.paired) {
+    if (p.matrix.interleaved) {
         const uint32_t feature = block * 8 + g;
 
         if (feature < p.matrix.rows / 2)
@@ -150,31 +150,31 @@ DEVICE bool is_plain(const struct moed_cuda_product &p)
 {
     if (p.scale[0] || p.scale[1] || p.bias[0] || p.bias[1] || p.way == MOED_CUDA_EXACT)
         return false;
-    if (!p.matrix.paired)
-        return p.finish == MOED_CUDA_STORE;
+    if (!p.matrix.interleaved)
+        return p.epilogue == MOED_CUDA_STORE;
     return p.rule.activation == MOED_ACT_SILU && p.rule.clamp == MOED_CLAMP_NONE &&
            p.out_ld == p.matrix.rows / 2;
 }
 
-/* The same as finish_two() of a plain product. */
-DEVICE void finish_plain(const struct moed_cuda_product &p, const column &c, uint32_t block,
-                         uint32_t g, float lower, float upper)
+/* The same as epilogue_two() of a plain product. */
+DEVICE void epilogue_plain(const struct moed_cuda_product &p, const column &c, uint32_t block,
+                           uint32_t g, float lower, float upper)
 {
     lower *= c.factor;
     upper *= c.factor;
-    if (p.matrix.paired) {
+    if (p.matrix.interleaved) {
         const uint32_t feature = block * 8 + g;
         const float h = lower * sigmoid(lower) * upper * c.units;
 
         if (feature >= p.out_ld)
             return;
-        guard_note(p.guard + 4 * (size_t)c.entry, h);
-        ((__half *)p.out)[(size_t)c.entry * p.out_ld + position(feature, p.lane_order)] =
+        guard_note(p.guard + 4 * (size_t)c.pair, h);
+        ((__half *)p.out)[(size_t)c.pair * p.out_ld + position(feature, p.lane_order)] =
             __float2half_rn(h);
         return;
     }
 
-    float *out = (float *)p.out + (size_t)c.entry * p.out_ld + block * 16 + g;
+    float *out = (float *)p.out + (size_t)c.pair * p.out_ld + block * 16 + g;
 
     if (block * 16 + g < p.matrix.rows)
         out[0] = lower * c.units;
@@ -183,13 +183,13 @@ DEVICE void finish_plain(const struct moed_cuda_product &p, const column &c, uin
 }
 
 template <bool PLAIN>
-DEVICE void finish_either(const struct moed_cuda_product &p, const column &c, uint32_t block,
-                          uint32_t g, float lower, float upper)
+DEVICE void epilogue_either(const struct moed_cuda_product &p, const column &c, uint32_t block,
+                            uint32_t g, float lower, float upper)
 {
     if (PLAIN)
-        finish_plain(p, c, block, g, lower, upper);
+        epilogue_plain(p, c, block, g, lower, upper);
     else
-        finish_two(p, c, block, g, lower, upper);
+        epilogue_two(p, c, block, g, lower, upper);
 }
 
 /* ---- what there is to do ---- */
