@@ -1,4 +1,4 @@
-/* gather: places rows, block by block, in tiles; lists what Q8 rows keep apart. */
+/* gather: places rows, block by block, in tiles; lists the outliers of Q8 rows. */
 #include "gather.h"
 
 #include <string.h>
@@ -41,49 +41,50 @@ void moed_gather_row(const struct moed_gather_shape *shape, uint32_t n, uint32_t
     }
 }
 
-/* A Q8 block keeps at most two inputs apart. */
-size_t moed_gather_apart_max(uint32_t n, uint32_t cols)
+/* A Q8 block has at most two outliers. */
+size_t moed_gather_outliers_max(uint32_t n, uint32_t cols)
 {
     return ((size_t)cols + 31) / 32 * 2 * n;
 }
 
 /* Block b of h rows from row `first` on. */
-static uint32_t list_block(const struct moed_q8 *x, uint32_t h, struct moed_apart like,
-                           struct moed_apart *to)
+static uint32_t list_block(const struct moed_q8 *x, uint32_t h, struct moed_outlier like,
+                           struct moed_outlier *to)
 {
     uint32_t n = 0;
 
     for (int half = 0; half < 2; half++)
         for (uint32_t j = 0; j < h; j++) {
-            to[n] = (struct moed_apart){x[j].apart[half], like.input + x[j].apart_at[half],
-                                        like.row + j};
-            n += x[j].apart[half] != 0.0F;
+            to[n] = (struct moed_outlier){x[j].outlier[half], like.input + x[j].outlier_at[half],
+                                          like.row + j};
+            n += x[j].outlier[half] != 0.0F;
         }
     return n;
 }
 
-static uint32_t any_apart(const struct moed_q8 *x, uint32_t h)
+static uint32_t any_outlier(const struct moed_q8 *x, uint32_t h)
 {
     uint32_t any = 0;
 
     for (uint32_t j = 0; j < h; j++)
-        any |= x[j].any_apart;
+        any |= x[j].any_outlier;
     return any;
 }
 
 void moed_gather_view(const struct moed_gather_shape *shape, uint32_t n, const void *data,
-                      struct moed_apart *apart, struct moed_gather *out)
+                      struct moed_outlier *outliers, struct moed_gather *out)
 {
     const struct moed_q8 *x = data;
 
-    *out = (struct moed_gather){n, (shape->cols + 31) / 32, data, apart, 0};
+    *out = (struct moed_gather){n, (shape->cols + 31) / 32, data, outliers, 0};
     for (uint32_t b = 0; shape->kind == MOED_ROWS_Q8 && b < out->blocks; b++)
         for (uint32_t i = 0, h; i < n; i += h) {
             const struct moed_q8 *tile = x + (size_t)i * out->blocks;
-            const struct moed_apart like = {.input = 32 * b, .row = i};
+            const struct moed_outlier like = {.input = 32 * b, .row = i};
 
             h = moed_tile_rows(n - i, shape->height);
-            if (any_apart(tile + (size_t)b * h, h))
-                out->n_apart += list_block(tile + (size_t)b * h, h, like, apart + out->n_apart);
+            if (any_outlier(tile + (size_t)b * h, h))
+                out->n_outliers +=
+                    list_block(tile + (size_t)b * h, h, like, outliers + out->n_outliers);
         }
 }

@@ -4,8 +4,8 @@
  *
  * Rows are cut into tiles of nearly equal height, since a low tile is a slow one. A tile of h rows
  * is [block of 32 inputs][h rows], each a block as in rows.h; the tile that begins with row i
- * begins at i · row bytes. With tiles of one row, rows lie as they were. What Q8 rows keep apart is
- * listed for all rows, so that an input which stands out in many of them is met once. */
+ * begins at i · row bytes. With tiles of one row, rows lie as they were. The outliers
+ * of Q8 rows are listed for all rows, so that an input which is one in many of them is met once. */
 #ifndef MOED_KERNELS_CPU_GATHER_H
 #define MOED_KERNELS_CPU_GATHER_H
 
@@ -14,7 +14,7 @@
 
 #include "kernels/cpu/rows.h"
 
-struct moed_apart {
+struct moed_outlier {
     float value;
     uint32_t input, row;
 };
@@ -28,8 +28,8 @@ struct moed_gather_shape {
 struct moed_gather {
     uint32_t n, blocks; /* rows, blocks of 32 inputs a row */
     const uint8_t *data;
-    const struct moed_apart *apart; /* by block; the inputs of a row ascend */
-    uint32_t n_apart;
+    const struct moed_outlier *outliers; /* by block; the inputs of a row ascend */
+    uint32_t n_outliers;
 };
 
 /* How many rows the next tile has when `left` rows are. */
@@ -53,11 +53,11 @@ struct moed_gather_place moed_gather_place(const struct moed_gather_shape *shape
 void moed_gather_row(const struct moed_gather_shape *shape, uint32_t n, uint32_t i, const void *row,
                      void *data);
 
-/* What n rows may have apart, at most. */
-size_t moed_gather_apart_max(uint32_t n, uint32_t cols);
+/* How many outliers n rows have at most. */
+size_t moed_gather_outliers_max(uint32_t n, uint32_t cols);
 
-/* A view of n gathered rows; what they keep apart is listed in `apart`. */
+/* A view of n gathered rows; their outliers are listed in `outliers`. */
 void moed_gather_view(const struct moed_gather_shape *shape, uint32_t n, const void *data,
-                      struct moed_apart *apart, struct moed_gather *out);
+                      struct moed_outlier *outliers, struct moed_gather *out);
 
 #endif

@@ -9,9 +9,9 @@
 
 #include <string.h>
 
-#include "ahead.h"
 #include "amx_permit.h"
 #include "cpu.h"
+#include "prefetch.h"
 #include "tables.h"
 
 #include "bf16.inc"
@@ -101,14 +101,14 @@ static void end_sums(uint32_t low, uint32_t high, const struct target *to)
 
 /* A gathered tile of h rows, up to 32, × two panels. */
 static void multiply_tile(const struct weight_tiles *w, const uint8_t *x, uint32_t h,
-                          struct ahead *ahead, const struct target *to)
+                          struct prefetch *prefetch, const struct target *to)
 {
     const uint32_t low = h > TILE_ROWS ? (h + 1) / 2 : h;
     const uint32_t high = h - low;
 
     begin_sums(low, high, to);
     for (size_t sub = 0; sub < w->subs; sub++, x += (size_t)h * 64) {
-        fetch_ahead(ahead);
+        prefetch_step(prefetch);
         _tile_loadd(ROWS_0, x, 64);
         _tile_loadd(WEIGHTS_0, w->at[0] + sub * TILE_BYTES, 64);
         _tile_dpbf16ps(SUM_00, ROWS_0, WEIGHTS_0);
@@ -125,7 +125,7 @@ static void multiply_tile(const struct weight_tiles *w, const uint8_t *x, uint32
 
 /* All rows × sub-blocks of two panels, from sub-block `first` on. */
 static void multiply_chunk(const struct weight_tiles *w, const struct moed_gather *x,
-                           uint32_t first, struct ahead *ahead, struct target to)
+                           uint32_t first, struct prefetch *prefetch, struct target to)
 {
     float *const out = to.out;
 
@@ -133,17 +133,18 @@ static void multiply_chunk(const struct weight_tiles *w, const struct moed_gathe
     for (uint32_t i = 0, h; i < x->n; i += h) {
         h = moed_tile_rows(x->n - i, 2 * TILE_ROWS);
         to.out = out + i * to.ld;
-        multiply_tile(w, x->data + ((size_t)i * x->blocks + (size_t)h * first) * 64, h, ahead, &to);
+        multiply_tile(w, x->data + ((size_t)i * x->blocks + (size_t)h * first) * 64, h, prefetch,
+                      &to);
     }
 }
 
-/* What a walk over panels fetches ahead, a share a sub-block and tile of rows. */
-static struct ahead ahead_of_walk(const struct moed_panels *w, const struct moed_gather *x)
+/* What a walk over panels prefetches, a share a sub-block and tile of rows. */
+static struct prefetch prefetch_of_walk(const struct moed_panels *w, const struct moed_gather *x)
 {
     const uint32_t tiles = (x->n + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS);
     const uint32_t walks = (w->panels + PARTS - 1) / PARTS;
 
-    return ahead_of(w, (size_t)walks * tiles * x->blocks);
+    return prefetch_of(w, (size_t)walks * tiles * x->blocks);
 }
 
 /* ---- BF16 ---- */
@@ -161,7 +162,7 @@ static void multiply_BF16(const struct moed_panels *w, const struct moed_gather 
     const size_t pairs = (w->cols + 1) / 2;
     const uint32_t whole = (uint32_t)(pairs / 16);
     uint8_t last[PARTS][TILE_BYTES] __attribute__((aligned(64)));
-    struct ahead ahead = ahead_of_walk(w, x);
+    struct prefetch prefetch = prefetch_of_walk(w, x);
 
     for (uint32_t panel = 0; panel < w->panels; panel += PARTS) {
         const bool two = w->panels - panel > 1;
@@ -170,12 +171,12 @@ static void multiply_BF16(const struct moed_panels *w, const struct moed_gather 
         const struct target to = {out + 16 * (size_t)panel, ld, true, two};
 
         if (whole > 0)
-            multiply_chunk(&(struct weight_tiles){{at, second}, whole}, x, 0, &ahead, to);
+            multiply_chunk(&(struct weight_tiles){{at, second}, whole}, x, 0, &prefetch, to);
         if (pairs % 16 == 0)
             continue;
         pad_last(at, pairs, last[0]);
         pad_last(second, pairs, last[1]);
-        multiply_chunk(&(struct weight_tiles){{last[0], last[1]}, 1}, x, whole, &ahead, to);
+        multiply_chunk(&(struct weight_tiles){{last[0], last[1]}, 1}, x, whole, &prefetch, to);
     }
     _tile_release();
 }
@@ -296,7 +297,7 @@ OP void multiply_quant(const enum quant type, const struct moed_panels *w,
                        const struct moed_gather *x, float *out, size_t ld)
 {
     uint8_t tiles[PARTS][CHUNK][TILE_BYTES] __attribute__((aligned(64)));
-    struct ahead ahead = ahead_of_walk(w, x);
+    struct prefetch prefetch = prefetch_of_walk(w, x);
 
     for (uint32_t panel = 0; panel < w->panels; panel += PARTS) {
         const bool two = w->panels - panel > 1;
@@ -309,8 +310,8 @@ OP void multiply_quant(const enum quant type, const struct moed_panels *w,
         for (uint32_t sub = 0, subs; sub < x->blocks; sub += subs) {
             subs = x->blocks - sub < CHUNK ? x->blocks - sub : CHUNK;
             decode(type, panels, sub, subs, tiles);
-            multiply_chunk(&(struct weight_tiles){{tiles[0][0], tiles[1][0]}, subs}, x, sub, &ahead,
-                           to);
+            multiply_chunk(&(struct weight_tiles){{tiles[0][0], tiles[1][0]}, subs}, x, sub,
+                           &prefetch, to);
         }
     }
     _tile_release();

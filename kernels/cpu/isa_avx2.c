@@ -1,9 +1,9 @@
 /* avx2: AVX2 and FMA, two registers a panel. */
-#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"
 #include "ops_avx2.h"
+#include "prefetch.h"
 #include "tables.h"
 #include "vector.h"
 

@@ -1,9 +1,9 @@
 /* avx512: AVX-512 with VNNI, one register a panel. */
-#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"
 #include "ops_avx512.h"
+#include "prefetch.h"
 #include "tables.h"
 #include "vector.h"
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "ahead.h"
 #include "cpu.h"
+#include "prefetch.h"
 #include "tables.h"
 
 #include "bf16.inc"
@@ -18,7 +18,7 @@ struct walk {
     float *out;
     size_t ld;
     int stored; /* columns of out that are there */
-    struct ahead *ahead;
+    struct prefetch *prefetch;
 };
 
 /* Two panels × nx rows from row `first` on. */
@@ -33,7 +33,7 @@ OP void tile(const int nx, const struct walk *w, uint32_t first)
     for (size_t c = 0; c < w->pairs; x += (nx - 1) * 64) {
         const size_t end = w->pairs - c < 16 ? w->pairs : c + 16;
 
-        fetch_ahead(w->ahead);
+        prefetch_step(w->prefetch);
         for (; c < end; c++, x += 4) {
             const vi a = vi_load(w->panel[0] + c * 64);
             const vi b = vi_load(w->panel[1] + c * 64);
@@ -85,7 +85,7 @@ static void multiply_BF16(const struct moed_panels *w, const struct moed_gather 
 {
     const uint32_t tiles = (x->n + MAX_TILE - 1) / MAX_TILE;
     const uint32_t walks = (w->panels + PARTS - 1) / PARTS;
-    struct ahead ahead = ahead_of(w, (size_t)walks * tiles * x->blocks);
+    struct prefetch prefetch = prefetch_of(w, (size_t)walks * tiles * x->blocks);
 
     for (uint32_t first = 0; first < w->panels; first += PARTS) {
         const uint32_t left = w->panels - first;
@@ -97,7 +97,7 @@ static void multiply_BF16(const struct moed_panels *w, const struct moed_gather 
             .out = out + 16 * first,
             .ld = ld,
             .stored = left > 1 ? PARTS * LANES : LANES,
-            .ahead = &ahead,
+            .prefetch = &prefetch,
         };
 
         for (uint32_t i = 0, h; i < x->n; i += h) {

@@ -1,9 +1,9 @@
 /* avxvnni: AVX2 and FMA with AVX-VNNI, two registers a panel. */
-#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"
 #include "ops_avx2.h"
+#include "prefetch.h"
 #include "tables.h"
 #include "vector.h"
 

@@ -1,9 +1,9 @@
 /* neon: NEON with the dot product of Armv8.2, four registers a panel. */
-#include "ahead.h"
 #include "cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/reference.h"
 #include "ops_neon.h"
+#include "prefetch.h"
 #include "tables.h"
 #include "vector.h"
 

@@ -59,7 +59,7 @@ OP vi vi_start(const int32_t *minus, int bits)
     return _mm512_slli_epi32(_mm512_set1_epi32(*minus), (unsigned)bits);
 }
 
-/* Each byte of `index` (0 to 15) replaced by that entry of the table. */
+/* Each byte of `index` (0 to 15) replaced by that byte of the table. */
 OP vi vi_table(const uint8_t *table)
 {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)table));

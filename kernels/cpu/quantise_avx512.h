@@ -37,8 +37,8 @@ OP float lane_8(vf v)
     return _mm512_cvtss_f32(_mm512_shuffle_f32x4(v, v, 2));
 }
 
-/* Leaves out the largest of the halves that have one which stands out. */
-OP void leave_out(const float *x, uint32_t halves, __mmask16 kept[2], struct moed_q8 *out)
+/* Takes the largest out of the halves that have an outlier. */
+OP void take_outliers(const float *x, uint32_t halves, __mmask16 kept[2], struct moed_q8 *out)
 {
     for (int h = 0; h < 2; h++) {
         if ((halves >> (8 * h) & 1) == 0)
@@ -49,9 +49,9 @@ OP void leave_out(const float *x, uint32_t halves, __mmask16 kept[2], struct moe
         const int at = __builtin_ctz(_mm512_cmpeq_epi32_mask(size, most));
 
         kept[h] &= (__mmask16) ~(1U << at);
-        out->apart[h] = x[16 * h + at];
-        out->apart_at[h] = (uint8_t)(16 * h + at);
-        out->any_apart = 1;
+        out->outlier[h] = x[16 * h + at];
+        out->outlier_at[h] = (uint8_t)(16 * h + at);
+        out->any_outlier = 1;
     }
 }
 
@@ -73,20 +73,21 @@ OP void quantise(const float *x, struct moed_q8 *out)
     const struct largest l =
         largest_of(_mm512_castps_si512(_mm512_abs_ps(a)), _mm512_castps_si512(_mm512_abs_ps(b)));
     const vf most = _mm512_castsi512_ps(l.most), next = _mm512_castsi512_ps(l.next);
-    const __mmask16 stands_out =
-        _mm512_cmp_ps_mask(most, _mm512_mul_ps(next, _mm512_set1_ps(MOED_STANDS_OUT)), _CMP_GT_OQ) &
+    const __mmask16 is_outlier =
+        _mm512_cmp_ps_mask(most, _mm512_mul_ps(next, _mm512_set1_ps(MOED_OUTLIER_RATIO)),
+                           _CMP_GT_OQ) &
         _mm512_cmp_ps_mask(most, inf, _CMP_LT_OQ);
-    const vf largest = _mm512_mask_mov_ps(most, stands_out, next); /* may be NaN or infinite */
+    const vf largest = _mm512_mask_mov_ps(most, is_outlier, next); /* may be NaN or infinite */
     const __mmask16 there = _mm512_cmp_ps_mask(largest, least, _CMP_NLE_UQ);
     const __mmask16 finite = there & _mm512_cmp_ps_mask(largest, inf, _CMP_LT_OQ);
     const vf scale = _mm512_maskz_div_ps(there, largest, by_127);
     const vf by = _mm512_maskz_div_ps(finite, by_127, largest);
     __mmask16 kept[2] = {finite & 1 ? 0xffff : 0, finite & 0x100 ? 0xffff : 0};
 
-    out->apart[0] = out->apart[1] = 0.0F;
-    out->apart_at[0] = out->apart_at[1] = out->any_apart = out->unused = 0;
-    if (stands_out != 0)
-        leave_out(x, stands_out, kept, out);
+    out->outlier[0] = out->outlier[1] = 0.0F;
+    out->outlier_at[0] = out->outlier_at[1] = out->any_outlier = out->unused = 0;
+    if (is_outlier != 0)
+        take_outliers(x, is_outlier, kept, out);
 
     const vi first =
         _mm512_maskz_cvtps_epi32(kept[0], _mm512_mul_ps(a, _mm512_shuffle_f32x4(by, by, 0x00)));

@@ -32,19 +32,19 @@ MOED_INLINE moed_vf vf_set(float x)
 }
 
 /* where ? a : b, lane by lane; `where` is the result of a comparison. */
-MOED_INLINE moed_vf vf_choose(moed_vi where, moed_vf a, moed_vf b)
+MOED_INLINE moed_vf vf_select(moed_vi where, moed_vf a, moed_vf b)
 {
     return (moed_vf)(((moed_vi)a & where) | ((moed_vi)b & ~where));
 }
 
 MOED_INLINE moed_vf vf_min(moed_vf a, moed_vf b)
 {
-    return vf_choose(a < b, a, b);
+    return vf_select(a < b, a, b);
 }
 
 MOED_INLINE moed_vf vf_max(moed_vf a, moed_vf b)
 {
-    return vf_choose(a > b, a, b);
+    return vf_select(a > b, a, b);
 }
 
 /* The sum of the lanes, in one fixed order: halves, quarters, pairs. */
@@ -84,9 +84,9 @@ MOED_INLINE moed_vf vf_exp(moed_vf x)
     const moed_vf rest = (moed_vf)((whole - half + 127) << 23);
     moed_vf y = p * scale * rest;
 
-    y = vf_choose(x < vf_set(-87.33F), vf_set(0.0F), y);
-    y = vf_choose(x > vf_set(88.73F), vf_set(__builtin_inff()), y);
-    return vf_choose(x <= vf_set(__builtin_inff()), y, x); /* else NaN */
+    y = vf_select(x < vf_set(-87.33F), vf_set(0.0F), y);
+    y = vf_select(x > vf_set(88.73F), vf_set(__builtin_inff()), y);
+    return vf_select(x <= vf_set(__builtin_inff()), y, x); /* else NaN */
 }
 
 #endif

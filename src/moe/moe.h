@@ -40,16 +40,16 @@ struct moed_plan {
     uint32_t planned;  /* E + 1 + chunks */
     uint32_t n_active; /* planned experts with at least one row */
     uint32_t *active;  /* [n_active], those with most rows first, then by index */
-    uint32_t *begin;   /* [planned + 1]: expert e owns entries [begin[e], begin[e + 1]) */
-    uint32_t *row;     /* [entries] the row of each entry; ascending within an expert */
-    float *weight;     /* [entries] its router weight, a chunk's is the sum of its experts'; 1 for
+    uint32_t *begin;   /* [planned + 1]: token–expert pairs of e: [begin[e], begin[e + 1]) */
+    uint32_t *row;     /* [pairs] the row of each pair; ascending within an expert */
+    float *weight;     /* [pairs] its router weight, a chunk's is the sum of its experts'; 1 for
                           the shared expert */
-    uint32_t capacity; /* entries that fit */
+    uint32_t capacity; /* pairs that fit */
 };
 
-/* Storage for up to `max_entries` entries (rows × slots, plus one a row when there is a shared
+/* Storage for up to `max_pairs` pairs (rows × slots, plus one a row when there is a shared
  * expert, plus rows × slots when there are chunks) over up to `experts` routed experts. */
-int moed_plan_init(struct moed_plan *plan, uint32_t experts, uint32_t max_entries);
+int moed_plan_init(struct moed_plan *plan, uint32_t experts, uint32_t max_pairs);
 void moed_plan_fini(struct moed_plan *plan);
 
 /* What to plan: ids[T, slots] with -1 for no expert, weights alike, skip[T] and shared[T] as
@@ -60,8 +60,8 @@ struct moed_plan_input {
     uint32_t rows, slots;
     const int32_t *ids;
     const float *weights;
-    const int32_t *place; /* [E] experts with -1 are not held here and get no entries; NULL: none */
-    const uint8_t *skip;  /* rows that take no routed expert */
+    const int32_t *place;  /* [E] experts with -1 are not held here and get no pairs; NULL: none */
+    const uint8_t *skip;   /* rows that take no routed expert */
     const uint8_t *shared; /* rows that take the shared expert */
 };
 void moed_plan_build(struct moed_plan *plan, const struct moed_plan_input *input);

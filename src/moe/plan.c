@@ -1,19 +1,19 @@
-/* plan: a batch's slots grouped by expert, by counting sort: entries of one expert are contiguous
+/* plan: a batch's slots grouped by expert, by counting sort: pairs of one expert are contiguous
  * and in row order, whatever the batch's make-up. */
 #include "src/moe/moe.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int moed_plan_init(struct moed_plan *plan, uint32_t experts, uint32_t max_entries)
+int moed_plan_init(struct moed_plan *plan, uint32_t experts, uint32_t max_pairs)
 {
     const uint64_t most = 2 * (uint64_t)experts + 1; /* a chunk for each, and the shared one */
 
-    *plan = (struct moed_plan){.capacity = max_entries};
+    *plan = (struct moed_plan){.capacity = max_pairs};
     plan->active = moed_calloc(most, sizeof *plan->active);
     plan->begin = moed_calloc(most + 1, sizeof *plan->begin);
-    plan->row = moed_calloc(max_entries, sizeof *plan->row);
-    plan->weight = moed_calloc(max_entries, sizeof *plan->weight);
+    plan->row = moed_calloc(max_pairs, sizeof *plan->row);
+    plan->weight = moed_calloc(max_pairs, sizeof *plan->weight);
     if (plan->active && plan->begin && plan->row && plan->weight)
         return MOED_OK;
     moed_plan_fini(plan);
@@ -56,11 +56,10 @@ static bool chunk_weight(const struct moed_plan_input *in, size_t at, uint32_t s
     return true;
 }
 
-typedef void take_entry(struct moed_plan *plan, uint32_t expert, uint32_t row, float weight);
+typedef void take_pair(struct moed_plan *plan, uint32_t expert, uint32_t row, float weight);
 
-/* Calls `entry` once for every (row, planned expert) of the input, rows ascending. */
-static void for_each_entry(struct moed_plan *plan, const struct moed_plan_input *in,
-                           take_entry *entry)
+/* Calls `pair` once for every (row, planned expert) of the input, rows ascending. */
+static void for_each_pair(struct moed_plan *plan, const struct moed_plan_input *in, take_pair *pair)
 {
     float chunk;
 
@@ -72,16 +71,16 @@ static void for_each_entry(struct moed_plan *plan, const struct moed_plan_input 
 
             if (e < 0)
                 continue;
-            entry(plan, (uint32_t)e, t, in->weights[at + s]);
+            pair(plan, (uint32_t)e, t, in->weights[at + s]);
             if (in->chunk_size > 0 && chunk_weight(in, at, s, &chunk))
-                entry(plan, in->experts + 1 + (uint32_t)e / in->chunk_size, t, chunk);
+                pair(plan, in->experts + 1 + (uint32_t)e / in->chunk_size, t, chunk);
         }
         if (in->shared && in->shared[t])
-            entry(plan, in->experts, t, 1.0F);
+            pair(plan, in->experts, t, 1.0F);
     }
 }
 
-static void count_entry(struct moed_plan *plan, uint32_t expert, uint32_t row, float weight)
+static void count_pair(struct moed_plan *plan, uint32_t expert, uint32_t row, float weight)
 {
     (void)row;
     (void)weight;
@@ -89,7 +88,7 @@ static void count_entry(struct moed_plan *plan, uint32_t expert, uint32_t row, f
 }
 
 /* begin[expert] serves as the expert's write position; place_all() moves it back afterwards. */
-static void place_entry(struct moed_plan *plan, uint32_t expert, uint32_t row, float weight)
+static void place_pair(struct moed_plan *plan, uint32_t expert, uint32_t row, float weight)
 {
     const uint32_t at = plan->begin[expert]++;
 
@@ -130,14 +129,14 @@ void moed_plan_build(struct moed_plan *plan, const struct moed_plan_input *input
     if (input->chunk_size > 0)
         plan->planned += input->experts / input->chunk_size;
     memset(plan->begin, 0, ((size_t)plan->planned + 1) * sizeof *plan->begin);
-    for_each_entry(plan, input, count_entry);
+    for_each_pair(plan, input, count_pair);
     plan->n_active = 0;
     for (uint32_t e = 0; e < plan->planned; e++) {
         if (plan->begin[e + 1] > 0)
             plan->active[plan->n_active++] = e;
         plan->begin[e + 1] += plan->begin[e];
     }
-    for_each_entry(plan, input, place_entry);
+    for_each_pair(plan, input, place_pair);
     memmove(plan->begin + 1, plan->begin, plan->planned * sizeof *plan->begin);
     plan->begin[0] = 0;
     sort_active(plan);

@@ -21,7 +21,7 @@ struct bench {
     uint64_t row_bytes, panel_bytes;
     uint8_t *file, *packed, *rows;
     uint8_t *data;
-    struct moed_apart *apart;
+    struct moed_outlier *outliers;
     struct moed_gather gathered;
     uint32_t n;
     float out[MAX_ROWS * WEIGHTS];
@@ -55,7 +55,7 @@ static void gather(struct bench *b)
 
     for (uint32_t i = 0; i < b->n; i++)
         moed_gather_row(&shape, b->n, i, b->rows + i * bytes, b->data);
-    moed_gather_view(&shape, b->n, b->data, b->apart, &b->gathered);
+    moed_gather_view(&shape, b->n, b->data, b->outliers, &b->gathered);
 }
 
 static void pack(struct bench *b)
@@ -129,7 +129,8 @@ static void make_inputs(struct bench *b)
     b->packed = or_die(moed_aligned_alloc(WEIGHTS / MOED_PANEL_ROWS, b->panel_bytes));
     b->rows = or_die(moed_aligned_alloc(MAX_ROWS, bytes));
     b->data = or_die(moed_aligned_alloc(MAX_ROWS, bytes));
-    b->apart = or_die(moed_calloc(moed_gather_apart_max(MAX_ROWS, COLS), sizeof *b->apart));
+    b->outliers =
+        or_die(moed_calloc(moed_gather_outliers_max(MAX_ROWS, COLS), sizeof *b->outliers));
     b->format->fill(&random, 0.02F, b->file, (size_t)WEIGHTS * COLS);
     for (uint32_t i = 0; i < MAX_ROWS; i++) {
         for (uint32_t c = 0; c < COLS; c++)
@@ -164,7 +165,7 @@ static void report(const struct moed_isa *isa, const struct moed_product *produc
     free(b.packed);
     free(b.rows);
     free(b.data);
-    free(b.apart);
+    free(b.outliers);
 }
 
 static void report_isa(const struct moed_isa *isa, const char *type)

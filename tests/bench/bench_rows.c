@@ -1,6 +1,6 @@
 /* bench_rows: what rounding activation rows costs: the relative error of one product and of a whole
  * SwiGLU expert, whose down projection rounds its inputs once more, for int8 under one scale for 32
- * inputs, for 16, and for 16 where an input that stands out is left out (kernels/cpu/rows.h).
+ * inputs, for 16, and for 16 where outliers are taken out (kernels/cpu/rows.h).
  * The weights are exact, so that the rows' rounding is all there is. Usage: bench_rows */
 #include <math.h>
 #include <stdio.h>
@@ -49,8 +49,8 @@ static void round_as_kernels_do(const float *x, int n, double *out)
         const int half = i % 32 / 16;
 
         out[i] = (double)b->scale[half] * b->q[i % 32];
-        if (b->apart[half] != 0.0F && b->apart_at[half] == i % 32)
-            out[i] = b->apart[half];
+        if (b->outlier[half] != 0.0F && b->outlier_at[half] == i % 32)
+            out[i] = b->outlier[half];
     }
 }
 
@@ -127,7 +127,7 @@ static void report(const struct expert *e, const char *rows, float larger)
         round_fn *form;
     } forms[] = {{"scale for 32", round_32},
                  {"scale for 16", round_16},
-                 {"scale for 16, one apart", round_as_kernels_do}};
+                 {"scale for 16, outliers taken out", round_as_kernels_do}};
     struct error product[MOED_ARRAY_LEN(forms)] = {0}, layer[MOED_ARRAY_LEN(forms)] = {0};
     struct moed_random random;
 

@@ -78,7 +78,7 @@ static void make_inputs(struct fuzz *f, uint8_t seed)
 
     moed_random_seed(&r, seed);
     f->input = make((size_t)f->rows * f->cols, sizeof(float));
-    for (size_t i = 0; i < (size_t)f->rows * f->cols; i++) /* some stand out, some are zero */
+    for (size_t i = 0; i < (size_t)f->rows * f->cols; i++) /* some are outliers, some are zero */
         f->input[i] =
             moed_random_below(&r, 5) == 0
                 ? 0.0F
@@ -118,8 +118,8 @@ static double prepared_at(enum moed_rows_kind kind, const uint8_t *row, uint32_t
     float value;
 
     if (kind == MOED_ROWS_Q8)
-        return b->apart[half] != 0.0F && b->apart_at[half] == c % 32
-                   ? b->apart[half]
+        return b->outlier[half] != 0.0F && b->outlier_at[half] == c % 32
+                   ? b->outlier[half]
                    : (double)b->scale[half] * b->q[c % 32];
     moed_dtype_to_f32(kind == MOED_ROWS_BF16 ? MOED_BF16 : MOED_F32,
                       row + (kind == MOED_ROWS_BF16 ? 2 : 4) * (size_t)c, &value, 1);
@@ -182,7 +182,8 @@ static void check_product(const struct fuzz *f, const struct moed_isa *isa,
     const struct moed_gather_shape shape = {product->rows, f->cols, product->height};
     uint8_t *prepared = aligned_alloc(64, bytes * MAX_ROWS);
     uint8_t *gathered = aligned_alloc(64, bytes * MAX_ROWS);
-    struct moed_apart *apart = make(moed_gather_apart_max(MAX_ROWS, f->cols), sizeof *apart);
+    struct moed_outlier *outliers =
+        make(moed_gather_outliers_max(MAX_ROWS, f->cols), sizeof *outliers);
     float *out = make((size_t)MAX_ROWS * LD, sizeof(float));
     struct moed_gather x;
 
@@ -191,13 +192,13 @@ static void check_product(const struct fuzz *f, const struct moed_isa *isa,
         isa->prepare(product->rows, f->input + (size_t)i * f->cols, f->cols, prepared + i * bytes);
         moed_gather_row(&shape, f->rows, i, prepared + i * bytes, gathered);
     }
-    moed_gather_view(&shape, f->rows, gathered, apart, &x);
+    moed_gather_view(&shape, f->rows, gathered, outliers, &x);
     product->multiply(&view, &x, out, LD);
     for (uint32_t i = 0; i < f->rows; i++)
         check_row(f, product->rows, prepared + i * bytes, out + (size_t)i * LD,
                   on_128 ? 1e-4 : 2e-6);
     free(out);
-    free(apart);
+    free(outliers);
     free(gathered);
     free(prepared);
 }

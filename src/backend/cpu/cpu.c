@@ -133,7 +133,7 @@ static void cpu_workspace_destroy(struct moed_workspace *workspace)
     struct cpu_workspace *ws = (struct cpu_workspace *)workspace;
     void *all[] = {ws->normed, ws->logits,        ws->latent_in, ws->latent_sum,
                    ws->act,    ws->shared_weight, ws->skip,      ws->shared,
-                   ws->seen,   ws->act_apart,     ws->n_apart};
+                   ws->seen,   ws->act_outliers,  ws->n_outliers};
 
     for (uint32_t i = 0; ws->scratch && i < ws->base.backend->threads; i++)
         scratch_fini(&ws->scratch[i]);
@@ -155,16 +155,16 @@ static bool workspace_init(struct cpu_workspace *ws, const struct moed_backend *
     uint64_t planned;
     bool ok = true;
 
-    ws->entries = rows * x.used > x.experts ? rows * x.used : x.experts;
-    planned = (x.chunks ? 2 : 1) * ws->entries + rows;
+    ws->pairs = rows * x.used > x.experts ? rows * x.used : x.experts;
+    planned = (x.chunks ? 2 : 1) * ws->pairs + rows;
     ws->normed = moed_aligned_alloc(rows * x.hidden, sizeof(float));
     ws->logits = moed_aligned_alloc(rows * x.experts, sizeof(float));
     ws->latent_in = moed_aligned_alloc(rows * x.latent + 1, sizeof(float));
     ws->latent_sum = moed_aligned_alloc(rows * x.latent + 1, sizeof(float));
     ws->act = moed_aligned_alloc(planned, moed_rows_bytes(MOED_ROWS_F32, (uint32_t)x.width));
-    ws->apart_each = moed_gather_apart_max(1, (uint32_t)x.width);
-    ws->act_apart = moed_calloc(planned, ws->apart_each * sizeof *ws->act_apart);
-    ws->n_apart = moed_calloc(planned, sizeof *ws->n_apart);
+    ws->outliers_each = moed_gather_outliers_max(1, (uint32_t)x.width);
+    ws->act_outliers = moed_calloc(planned, ws->outliers_each * sizeof *ws->act_outliers);
+    ws->n_outliers = moed_calloc(planned, sizeof *ws->n_outliers);
     ws->shared_weight = moed_calloc(rows, sizeof(float));
     ws->skip = moed_calloc(rows, 1);
     ws->shared = moed_calloc(rows, 1);
@@ -173,8 +173,8 @@ static bool workspace_init(struct cpu_workspace *ws, const struct moed_backend *
     for (uint32_t i = 0; ok && ws->scratch && i < backend->threads; i++)
         ok = scratch_init(&ws->scratch[i], &x, rows);
     return ok && ws->scratch && ws->normed && ws->logits && ws->latent_in && ws->latent_sum &&
-           ws->act && ws->act_apart && ws->n_apart && ws->shared_weight && ws->skip && ws->shared &&
-           ws->seen && row_set_init(&ws->x, rows, x.hidden) &&
+           ws->act && ws->act_outliers && ws->n_outliers && ws->shared_weight && ws->skip &&
+           ws->shared && ws->seen && row_set_init(&ws->x, rows, x.hidden) &&
            row_set_init(&ws->latent, rows, x.latent) &&
            moed_plan_init(&ws->plan, (uint32_t)x.experts, (uint32_t)planned) == 0;
 }
@@ -214,7 +214,7 @@ static void run(struct pass *p)
     {
         cpu_norm_rows(p);
         cpu_logits(p);
-        cpu_choose(p);
+        cpu_topk(p);
         cpu_plan(p);
         cpu_prepare(p);
         cpu_gate_up(p);
@@ -240,7 +240,7 @@ static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
     struct cpu_backend *cpu = (struct cpu_backend *)workspace->backend;
     const struct resident_layer *layer = &cpu->resident.layers[layer_at];
     const struct moed_layer *spec = layer->spec;
-    const uint64_t fit = ws->entries / batch->slots;
+    const uint64_t fit = ws->pairs / batch->slots;
     const uint32_t step = fit < ws->pass_rows ? (uint32_t)fit : ws->pass_rows;
 
     (void)err; /* arithmetic in memory that is there already cannot fail */

@@ -32,7 +32,7 @@ struct cpu_backend {
 
 struct gathered { /* rows that a task multiplies by many blocks of a matrix */
     uint8_t *data;
-    struct moed_apart *apart;
+    struct moed_outlier *outliers;
 };
 
 struct cpu_scratch {  /* of one thread */
@@ -54,20 +54,20 @@ struct row_set {
 struct cpu_workspace {
     struct moed_workspace base;
     uint32_t pass_rows;
-    uint64_t entries; /* (row, routed expert) pairs of a pass that fit, and as many of chunks */
+    uint64_t pairs; /* token–expert pairs, routed ones, of a pass that fit, and as many of chunks */
     struct moed_plan plan;
     struct row_set x, latent;      /* [pass, H] and [pass, L]: storage of prepared forms */
     float *normed;                 /* [pass, H] */
     float *logits;                 /* [pass, E] */
     float *latent_in, *latent_sum; /* [pass, L] */
-    uint8_t *act;                  /* a row a plan's entry, prepared for the down projection */
-    struct moed_apart *act_apart;  /* what a part's rows keep apart, from its first entry's place */
-    uint32_t *n_apart;             /* of the part that begins with this entry */
-    size_t apart_each;             /* places an entry */
-    float *shared_weight;          /* [pass] */
-    uint8_t *skip, *shared;        /* [pass] */
-    uint8_t *seen;                 /* [2E + 1] planned experts of the whole call */
-    struct cpu_scratch *scratch;   /* one a thread */
+    uint8_t *act; /* a row a token–expert pair, prepared for the down projection */
+    struct moed_outlier *act_outliers; /* of a part's rows, from its first pair's place */
+    uint32_t *n_outliers;              /* of the part that begins with this pair */
+    size_t outliers_each;              /* places a pair */
+    float *shared_weight;              /* [pass] */
+    uint8_t *skip, *shared;            /* [pass] */
+    uint8_t *seen;                     /* [2E + 1] planned experts of the whole call */
+    struct cpu_scratch *scratch;       /* one a thread */
 };
 
 struct pass {
@@ -93,11 +93,11 @@ static inline uint8_t row_flags(const struct pass *p, uint32_t row)
 /* ---- phases, in order; called by every thread of the team ---- */
 void cpu_norm_rows(struct pass *p);   /* x */
 void cpu_logits(struct pass *p);      /* logits */
-void cpu_choose(struct pass *p);      /* ids, weights, skip, shared */
+void cpu_topk(struct pass *p);        /* ids, weights, skip, shared */
 void cpu_plan(struct pass *p);        /* plan */
 void cpu_prepare(struct pass *p);     /* x and latent in the forms that gate and up want */
 void cpu_gate_up(struct pass *p);     /* act */
-void cpu_index(struct pass *p);       /* act_apart */
+void cpu_index(struct pass *p);       /* act_outliers */
 void cpu_down(struct pass *p);        /* output */
 void cpu_finish_rows(struct pass *p); /* post norm, residual */
 
@@ -140,8 +140,8 @@ struct block {
 };
 
 /* Into the cache, while the memory has nothing else to do. */
-void cpu_fetch(const void *from, size_t bytes);
-void cpu_fetch_block(const struct block *block);
+void cpu_prefetch(const void *from, size_t bytes);
+void cpu_prefetch_block(const struct block *block);
 
 /* tile[i × BLOCK_COLS + c] = row i · column c of the block, columns rounded up to a panel. Returns
  * how many columns count. Meanwhile `next` is fetched, if there is one. By one thread. */

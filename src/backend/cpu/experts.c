@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* Bytes from one entry's activations to the next: room for any bank's down projection. */
+/* Bytes from one pair's activations to the next: room for any bank's down projection. */
 static size_t act_stride(const struct resident_layer *layer)
 {
     const struct matrix *banks[] = {&layer->routed.down, &layer->shared.down, &layer->chunks.down};
@@ -62,19 +62,19 @@ void cpu_prepare(struct pass *p)
     }
 }
 
-/* product · expert's scale · entry's weight + expert's bias, over a tile of entries × columns. */
+/* product · expert's scale · pair's weight + expert's bias, over a tile of pairs × columns. */
 struct epilogue {
-    const float *entry_weight; /* one an entry, or NULL */
-    const float *bias;         /* one a column, or NULL */
+    const float *pair_weight; /* one a pair, or NULL */
+    const float *bias;        /* one a column, or NULL */
     float scale;
 };
 
-static void finish_product(const struct epilogue *e, float *tile, uint32_t rows, uint32_t cols)
+static void apply_epilogue(const struct epilogue *e, float *tile, uint32_t rows, uint32_t cols)
 {
-    if (!e->entry_weight && !e->bias && e->scale == 1.0F)
+    if (!e->pair_weight && !e->bias && e->scale == 1.0F)
         return;
     for (uint32_t i = 0; i < rows; i++) {
-        const float scale = e->scale * (e->entry_weight ? e->entry_weight[i] : 1.0F);
+        const float scale = e->scale * (e->pair_weight ? e->pair_weight[i] : 1.0F);
 
         for (uint32_t c = 0; c < cols; c++)
             tile[(size_t)i * BLOCK_COLS + c] =
@@ -91,13 +91,13 @@ static struct epilogue epilogue_of(const struct planned *which, const float *bia
     };
 }
 
-/* Entries [first, first + rows) of one expert × columns [col, end). */
+/* Token–expert pairs [first, first + rows) of one expert × columns [col, end). */
 struct part {
     struct planned which;
     uint32_t first, rows, col, end;
 };
 
-/* Calls `each` for the parts of one expert's entries that are taken at a time. */
+/* Calls `each` for the parts of one expert's pairs that are taken at a time. */
 static void for_each_part(struct pass *p, uint32_t expert, struct part part,
                           void (*each)(struct pass *p, const struct part *part))
 {
@@ -131,7 +131,7 @@ static uint32_t task_blocks(uint32_t blocks, uint32_t tasks, uint32_t most)
 
 /* ---- gate and up ---- */
 
-/* What a part multiplies by gate and by up, and where each entry's result lies among the rows that
+/* What a part multiplies by gate and by up, and where each pair's result lies among the rows that
  * down will take. */
 struct gate_up {
     const struct part *part;
@@ -158,8 +158,8 @@ static uint32_t input_product(struct pass *p, const struct gate_up *g, const str
     const uint32_t cols = cpu_product(p, up ? g->up : g->gate, block, next, out);
 
     if (t->which.routed && p->layer->spec->router.weight_on_input)
-        epilogue.entry_weight = p->ws->plan.weight + t->first;
-    finish_product(&epilogue, out, t->rows, cols);
+        epilogue.pair_weight = p->ws->plan.weight + t->first;
+    apply_epilogue(&epilogue, out, t->rows, cols);
     return cols;
 }
 
@@ -219,7 +219,7 @@ static void gate_up_part(struct pass *p, const struct part *t)
 
     if (t->col >= b->up.rows)
         return; /* another bank of the layer is wider */
-    cpu_fetch_block(&first);
+    cpu_prefetch_block(&first);
     gather_inputs(p, t, &b->up, &s->of_up, &up);
     if (b->gate.data && !same)
         gather_inputs(p, t, &b->gate, &s->of_gate, &gate);
@@ -255,15 +255,15 @@ void cpu_gate_up(struct pass *p)
 
 /* ---- down ---- */
 
-/* Lists what a part's rows keep apart: once, for all columns of down. */
+/* Lists the outliers of a part's rows: once, for all columns of down. */
 static void index_part(struct pass *p, const struct part *t)
 {
     const struct moed_gather_shape shape = cpu_shape(&t->which.bank->down);
     struct moed_gather view;
 
     moed_gather_view(&shape, t->rows, p->ws->act + t->first * act_stride(p->layer),
-                     p->ws->act_apart + t->first * p->ws->apart_each, &view);
-    p->ws->n_apart[t->first] = view.n_apart;
+                     p->ws->act_outliers + t->first * p->ws->outliers_each, &view);
+    p->ws->n_outliers[t->first] = view.n_outliers;
 }
 
 void cpu_index(struct pass *p)
@@ -286,8 +286,8 @@ static void down_inputs(const struct pass *p, const struct part *t, struct input
         .n = t->rows,
         .blocks = (down->cols + 31) / 32,
         .data = act,
-        .apart = p->ws->act_apart + t->first * p->ws->apart_each,
-        .n_apart = p->ws->n_apart[t->first],
+        .outliers = p->ws->act_outliers + t->first * p->ws->outliers_each,
+        .n_outliers = p->ws->n_outliers[t->first],
     };
     for (uint32_t i = 0; !down->product && i < t->rows; i++)
         in->rows[i] = act + i * row_bytes;
@@ -305,7 +305,7 @@ static void down_block(struct pass *p, const struct part *t, const struct inputs
     const bool more = after.col < t->end && after.col < b->down.rows;
     const struct epilogue down = epilogue_of(&t->which, b->down_bias, b->down_scale, &b->down, col);
 
-    finish_product(&down, s->up, t->rows, cpu_product(p, in, &block, more ? &after : NULL, s->up));
+    apply_epilogue(&down, s->up, t->rows, cpu_product(p, in, &block, more ? &after : NULL, s->up));
     for (uint32_t i = 0; i < t->rows; i++) {
         const float weight = weighed ? 1.0F : plan->weight[t->first + i];
         float *sum = s->sum + (size_t)plan->row[t->first + i] * (t->end - t->col) + (col - t->col);
@@ -327,11 +327,11 @@ static void down_part(struct pass *p, const struct part *t)
 
     if (t->col >= b->down.rows)
         return;
-    cpu_fetch_block(&first);
+    cpu_prefetch_block(&first);
     down_inputs(p, t, &in);
     for (uint32_t i = 0; i < blocks && t->col + i * BLOCK_COLS < b->down.rows; i++) {
         /* The next part's rows lie behind this one's; its weights come with the first product. */
-        cpu_fetch(act + t->rows * stride + i * share, share);
+        cpu_prefetch(act + t->rows * stride + i * share, share);
         down_block(p, t, &in, t->col + i * BLOCK_COLS);
     }
 }

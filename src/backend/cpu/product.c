@@ -20,7 +20,7 @@ uint32_t cpu_rows_at_once(const struct matrix *m)
     return rows_that_fit(moed_rows_bytes(rows_kind(m), m->cols));
 }
 
-void cpu_fetch(const void *from, size_t bytes)
+void cpu_prefetch(const void *from, size_t bytes)
 {
     for (size_t at = 0; at < bytes; at += 64)
         __builtin_prefetch((const uint8_t *)from + at);
@@ -36,14 +36,14 @@ bool cpu_gathered_init(struct gathered *g, uint32_t cols)
     const size_t least = GATHER_LEAST * moed_rows_bytes(MOED_ROWS_F32, cols);
 
     g->data = moed_aligned_alloc(least > GATHER_BYTES ? least : GATHER_BYTES, 1);
-    g->apart = moed_calloc(moed_gather_apart_max(BLOCK_ROWS, cols), sizeof *g->apart);
-    return g->data && g->apart;
+    g->outliers = moed_calloc(moed_gather_outliers_max(BLOCK_ROWS, cols), sizeof *g->outliers);
+    return g->data && g->outliers;
 }
 
 void cpu_gathered_fini(struct gathered *g)
 {
     free(g->data);
-    free(g->apart);
+    free(g->outliers);
 }
 
 void cpu_gather(const struct matrix *m, uint32_t n, struct gathered *g, struct inputs *in)
@@ -55,10 +55,10 @@ void cpu_gather(const struct matrix *m, uint32_t n, struct gathered *g, struct i
         return;
     for (uint32_t i = 0; i < n; i++) {
         if (i + 1 < n) /* rows are anywhere in the batch: no prefetcher foresees the next */
-            cpu_fetch(in->rows[i + 1], moed_rows_bytes(shape.kind, shape.cols));
+            cpu_prefetch(in->rows[i + 1], moed_rows_bytes(shape.kind, shape.cols));
         moed_gather_row(&shape, n, i, in->rows[i], g->data);
     }
-    moed_gather_view(&shape, n, g->data, g->apart, &in->gathered);
+    moed_gather_view(&shape, n, g->data, g->outliers, &in->gathered);
 }
 
 static uint32_t block_cols(const struct block *b)
@@ -80,12 +80,12 @@ static struct moed_panels panels_of(const struct block *b)
     };
 }
 
-void cpu_fetch_block(const struct block *b)
+void cpu_prefetch_block(const struct block *b)
 {
     const struct moed_panels panels = panels_of(b);
 
     if (b->matrix->product)
-        cpu_fetch(panels.data, panels.panels * panels.panel_bytes);
+        cpu_prefetch(panels.data, panels.panels * panels.panel_bytes);
 }
 
 uint32_t cpu_product(const struct pass *p, const struct inputs *in, const struct block *block,

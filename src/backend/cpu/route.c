@@ -75,7 +75,7 @@ static float shared_weight(const struct pass *p, uint32_t t)
     return 1.0F / (1.0F + expf(-(float)sum));
 }
 
-void cpu_choose(struct pass *p)
+void cpu_topk(struct pass *p)
 {
     const bool has_shared = p->layer->shared.up.data != NULL;
 

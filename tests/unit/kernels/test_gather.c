@@ -1,5 +1,5 @@
 /* Gathered rows: each block of each row is where a walk over tiles looks for it, whatever the
- * number of rows and the height; what rows keep apart is listed once, by block. */
+ * number of rows and the height; outliers are listed once, by block. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,7 +60,7 @@ static void short_rows_are_padded(void **state)
     }
     moed_gather_view(&shape, N, data, NULL, &view);
     assert_int_equal(view.n, N);
-    assert_int_equal(view.n_apart, 0);
+    assert_int_equal(view.n_outliers, 0);
     for (uint32_t i = 0; i < N; i++) {
         const struct moed_gather_place place = moed_gather_place(&shape, N, i);
 
@@ -73,33 +73,35 @@ static void short_rows_are_padded(void **state)
     free(data);
 }
 
-static void what_is_apart_is_listed_by_block(void **state)
+static void outliers_are_listed_by_block(void **state)
 {
     enum { N = 5 };
     const struct moed_gather_shape shape = {MOED_ROWS_Q8, 32 * BLOCKS, 2};
     struct moed_q8 rows[N][BLOCKS] = {0};
     struct moed_q8 *data = aligned_alloc(64, sizeof rows);
-    struct moed_apart *apart = calloc(moed_gather_apart_max(N, shape.cols), sizeof *apart);
+    struct moed_outlier *outliers =
+        calloc(moed_gather_outliers_max(N, shape.cols), sizeof *outliers);
     uint32_t at = 0;
     struct moed_gather view;
 
     (void)state;
     for (uint32_t i = 0; i < N; i++) { /* one in block 1, all rows; one more in block 2 of row 3 */
-        rows[i][1] =
-            (struct moed_q8){.apart = {0, 7.0F + (float)i}, .apart_at = {0, 20}, .any_apart = 1};
+        rows[i][1] = (struct moed_q8){
+            .outlier = {0, 7.0F + (float)i}, .outlier_at = {0, 20}, .any_outlier = 1};
         if (i == 3)
-            rows[i][2] = (struct moed_q8){.apart = {-1, 0}, .apart_at = {5, 0}, .any_apart = 1};
+            rows[i][2] =
+                (struct moed_q8){.outlier = {-1, 0}, .outlier_at = {5, 0}, .any_outlier = 1};
         moed_gather_row(&shape, N, i, rows[i], data);
     }
-    moed_gather_view(&shape, N, data, apart, &view);
-    assert_int_equal(view.n_apart, N + 1);
+    moed_gather_view(&shape, N, data, outliers, &view);
+    assert_int_equal(view.n_outliers, N + 1);
     for (; at < N; at++) {
-        assert_int_equal(view.apart[at].input, 32 + 20);
-        assert_true(view.apart[at].value == 7.0F + (float)view.apart[at].row);
+        assert_int_equal(view.outliers[at].input, 32 + 20);
+        assert_true(view.outliers[at].value == 7.0F + (float)view.outliers[at].row);
     }
-    assert_int_equal(view.apart[at].input, 64 + 5);
-    assert_int_equal(view.apart[at].row, 3);
-    free(apart);
+    assert_int_equal(view.outliers[at].input, 64 + 5);
+    assert_int_equal(view.outliers[at].row, 3);
+    free(outliers);
     free(data);
 }
 
@@ -108,7 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_where_walks_look),
         cmocka_unit_test(short_rows_are_padded),
-        cmocka_unit_test(what_is_apart_is_listed_by_block),
+        cmocka_unit_test(outliers_are_listed_by_block),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

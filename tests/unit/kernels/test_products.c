@@ -44,8 +44,8 @@ static void read_row(enum moed_rows_kind kind, const uint8_t *row, uint32_t cols
 
         if (kind == MOED_ROWS_Q8) {
             out[c] = (double)b->scale[half] * b->q[c % 32];
-            if (b->apart[half] != 0.0F && b->apart_at[half] == c % 32)
-                out[c] = b->apart[half];
+            if (b->outlier[half] != 0.0F && b->outlier_at[half] == c % 32)
+                out[c] = b->outlier[half];
         } else if (kind == MOED_ROWS_BF16) {
             moed_dtype_to_f32(MOED_BF16, row + (size_t)c * 2, &f, 1);
             out[c] = f;
@@ -64,7 +64,7 @@ static void make_rows(struct rig *g, struct moed_random *r)
     g->rows = aligned_alloc(64, bytes * MAX_ROWS);
     g->meaning = malloc((size_t)MAX_ROWS * g->cols * sizeof *g->meaning);
     for (uint32_t i = 0; i < MAX_ROWS; i++) {
-        for (uint32_t c = 0; c < g->cols; c++) /* some inputs stand out, some rows are zero */
+        for (uint32_t c = 0; c < g->cols; c++) /* some inputs are outliers, some rows are zero */
             x[c] = (i == 7 ? 0.0F : moed_random_gaussian(r)) * (c % 37 == 11 ? 50.0F : 1.0F);
         g->isa->prepare(g->product->rows, x, g->cols, g->rows + i * bytes);
         read_row(g->product->rows, g->rows + i * bytes, g->cols, g->meaning + (size_t)i * g->cols);
@@ -124,14 +124,14 @@ static void multiply(const struct rig *g, uint32_t first, uint32_t n, float *out
     const struct moed_gather_shape shape = {g->product->rows, g->cols, g->product->height};
     const size_t bytes = moed_rows_bytes(g->product->rows, g->cols);
     uint8_t *data = aligned_alloc(64, n * bytes);
-    struct moed_apart *apart = malloc(moed_gather_apart_max(n, g->cols) * sizeof *apart);
+    struct moed_outlier *outliers = malloc(moed_gather_outliers_max(n, g->cols) * sizeof *outliers);
     struct moed_gather x;
 
     for (uint32_t i = 0; i < n; i++)
         moed_gather_row(&shape, n, i, g->rows + (first + i) * bytes, data);
-    moed_gather_view(&shape, n, data, apart, &x);
+    moed_gather_view(&shape, n, data, outliers, &x);
     g->product->multiply(&g->view, &x, out, LD);
-    free(apart);
+    free(outliers);
     free(data);
 }
 
@@ -164,7 +164,7 @@ static void check_n(const struct rig *g, uint32_t n, float *all)
 
             if (i >= n || w >= g->panels * MOED_PANEL_ROWS)
                 assert_true(got == POISON);
-            else if (w < g->weight_rows && n > 1) /* the same bits as alone or in any company */
+            else if (w < g->weight_rows && n > 1) /* the same bits as alone or among any others */
                 assert_memory_equal(&got, &all[i * LD + w], sizeof got);
         }
     free(out);
@@ -230,7 +230,7 @@ static void every_product(void **state)
     }
 }
 
-/* What rounding rows costs: int8 under a scale for 16, and what stands out does not matter. */
+/* What rounding rows costs: int8 under a scale for 16, and outliers do not matter. */
 static void prepared_rows_are_close(void **state)
 {
     const struct moed_isa *isa = moed_isa_best();

@@ -49,7 +49,7 @@ static bool takes(const struct batch *b, int t, uint32_t e, float *weight)
     return false;
 }
 
-static void check_entries(const struct moed_plan *plan, const struct batch *b)
+static void check_pairs(const struct moed_plan *plan, const struct batch *b)
 {
     for (uint32_t e = 0; e <= EXPERTS; e++) {
         uint32_t at = plan->begin[e];
@@ -108,13 +108,13 @@ static void random_plans(void **state)
                                                          .weights = b.weights,
                                                          .skip = b.skip,
                                                          .shared = b.shared});
-        check_entries(&plan, &b);
+        check_pairs(&plan, &b);
         check_active(&plan);
     }
     moed_plan_fini(&plan);
 }
 
-static void no_rows_no_entries(void **state)
+static void no_rows_no_pairs(void **state)
 {
     struct moed_plan plan;
 
@@ -160,7 +160,7 @@ static void chunks_take_the_sum_of_their_experts(void **state)
 
 /* A shard that holds experts 1 and 4 of six: the others get nothing, nor do they weigh in chunks.
  */
-static void experts_elsewhere_get_no_entries(void **state)
+static void experts_elsewhere_get_no_pairs(void **state)
 {
     const int32_t ids[] = {0, 1, 5, 4, 3, -1}, place[] = {-1, 0, -1, -1, 1, -1};
     const float weights[] = {0.5F, 0.25F, 1.0F, 2.0F, 4.0F, 9.0F};
@@ -188,9 +188,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_plans),
-        cmocka_unit_test(no_rows_no_entries),
+        cmocka_unit_test(no_rows_no_pairs),
         cmocka_unit_test(chunks_take_the_sum_of_their_experts),
-        cmocka_unit_test(experts_elsewhere_get_no_entries),
+        cmocka_unit_test(experts_elsewhere_get_no_pairs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
