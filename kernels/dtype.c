@@ -142,3 +142,39 @@ void moed_dtype_from_f32(enum moed_dtype dtype, const float *src, void *dst, siz
         memcpy(to + i * sizeof(bits), &bits, sizeof(bits));
     }
 }
+
+/* Without a branch a number, so the compiler can use vectors; NaN and infinity have all bits of the
+ * exponent set. */
+static bool is_finite_32(const uint8_t *data, size_t n)
+{
+    uint32_t bad = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, data + 4 * i, sizeof(bits));
+        bad |= (bits & 0x7F800000U) == 0x7F800000U;
+    }
+    return bad == 0;
+}
+
+static bool is_finite_16(const uint8_t *data, size_t n, uint16_t exponent)
+{
+    unsigned bad = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint16_t bits;
+
+        memcpy(&bits, data + 2 * i, sizeof(bits));
+        bad |= (bits & exponent) == exponent;
+    }
+    return bad == 0;
+}
+
+bool moed_dtype_is_finite(enum moed_dtype dtype, const void *data, size_t n)
+{
+    if (dtype == MOED_F32) {
+        return is_finite_32(data, n);
+    }
+    return is_finite_16(data, n, dtype == MOED_F16 ? 0x7C00 : 0x7F80);
+}

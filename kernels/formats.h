@@ -15,6 +15,12 @@ typedef void moed_decode_fn(const uint8_t *src, float *dst, size_t n);
  * standard deviation `sigma`; what `moed synth` writes. */
 typedef void moed_fill_fn(struct moed_random *random, float sigma, uint8_t *dst, size_t n);
 
+/* What a look at packed weights finds. An expert that is zero throughout is half a download. */
+enum moed_scan { MOED_SCAN_NOT_FINITE = 1, MOED_SCAN_NOT_ZERO = 2 };
+/* The moed_scan bits of `n` elements, a multiple of the block: by their scales, where they have
+ * some, so that it costs little beside reading them. */
+typedef unsigned moed_scan_fn(const uint8_t *src, size_t n);
+
 struct moed_format {
     const char *name;       /* ggml's name, upper case: "Q4_K" */
     uint32_t id;            /* ggml_type */
@@ -22,6 +28,7 @@ struct moed_format {
     uint32_t bytes;         /* bytes a block */
     moed_decode_fn *decode; /* NULL: its size is known, its values are not computed here */
     moed_fill_fn *fill;     /* NULL likewise */
+    moed_scan_fn *scan;     /* NULL likewise */
 };
 
 /* NULL for an id or a name that is not in the table. Names compare without case. */
