@@ -1,6 +1,7 @@
 /* resident: loads the layers. First everything is laid out and the small tensors are decoded, then
  * all experts are read and packed, in parallel, straight from the file into their place. */
 #include "resident.h"
+#include "findings.h"
 #include "team.h"
 
 #include <stdatomic.h>
@@ -16,6 +17,7 @@ struct loader {
     const struct moed_isa *isa; /* NULL: nothing is packed */
     struct resident *to;
     uint64_t to_read; /* bytes of the file */
+    struct findings findings;
     struct moed_error *err;
 };
 
@@ -129,6 +131,7 @@ static int load_router(struct loader *l, const struct moed_weight *w, struct mat
         return status;
     f32.format = moed_format_by_name("F32");
     f32.row_bytes = w->cols * sizeof(float);
+    findings_note_f32(&l->findings, w, decoded);
     status = shape(l, &f32, NULL, m);
     if (status == MOED_OK)
         status = place(l, m);
@@ -142,7 +145,11 @@ static int decode(struct loader *l, const struct moed_weight *w, float **out)
 {
     if (w->tensor)
         l->to->bytes += w->count * w->rows * w->cols * sizeof(float);
-    return moed_weight_read_f32(l->model, w, out, l->err);
+    const int status = moed_weight_read_f32(l->model, w, out, l->err);
+
+    if (status == MOED_OK)
+        findings_note_f32(&l->findings, w, *out);
+    return status;
 }
 
 static int lay_out_bank(struct loader *l, const struct moed_experts *spec, struct bank *bank)
@@ -226,19 +233,26 @@ static int read_expert(struct progress *p, const struct reading *r, uint32_t exp
     uint8_t *to = (uint8_t *)m->owned + expert * m->expert_bytes;
     uint8_t *staging = p->staging + team_rank() * p->staging_bytes;
     struct moed_weight_span rows = {.expert = expert, .n = m->rows};
+    unsigned seen = 0;
+    int status;
 
-    if (!m->product)
-        return moed_weight_read(p->loader->model, r->from, rows, to, err);
+    if (!m->product) {
+        status = moed_weight_read(p->loader->model, r->from, rows, to, err);
+        if (status == MOED_OK)
+            findings_note(&p->loader->findings, r->from, expert,
+                          m->format->scan(to, rows.n * m->cols));
+        return status;
+    }
     for (rows.first = 0; rows.first < m->rows; rows.first += rows.n) {
-        int status;
-
         rows.n = m->rows - rows.first < MOED_PANEL_ROWS ? m->rows - rows.first : MOED_PANEL_ROWS;
         status = moed_weight_read(p->loader->model, r->from, rows, staging, err);
         if (status != MOED_OK)
             return status;
+        seen |= m->format->scan(staging, rows.n * m->cols);
         moed_panel_pack(moed_panel_layout_of(m->format), staging, m->row_bytes, (uint32_t)rows.n,
                         m->cols, to + rows.first / MOED_PANEL_ROWS * m->panel_bytes);
     }
+    findings_note(&p->loader->findings, r->from, expert, seen);
     return MOED_OK;
 }
 
@@ -316,6 +330,7 @@ int resident_open(const struct moed_model *model, const struct moed_backend_opti
         status = lay_out_layer(&l, &model->layers[i], &out->layers[i]);
     if (status == MOED_OK)
         status = read_all(&l);
+    findings_end(&l.findings);
     if (status != MOED_OK)
         resident_close(out);
     return status;

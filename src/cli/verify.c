@@ -7,6 +7,7 @@
 #include "describe.h"
 #include "rows.h"
 #include "runner.h"
+#include "src/model/scan.h"
 #include "table.h"
 
 #define EXACT_TOLERANCE  1e-6 /* of sums in float32, the rows as they are */
@@ -30,6 +31,7 @@ struct verify {
     float *hidden;
     struct table table;
     uint32_t failures;
+    uint32_t faults; /* of weights */
 };
 
 struct difference {
@@ -157,6 +159,28 @@ static int prepare(struct verify *verify, const char *path, struct moed_error *e
     return 0;
 }
 
+static void print_fault(void *context, const struct moed_weight *weight, uint64_t at,
+                        const char *fault)
+{
+    struct verify *verify = context;
+    char name[160];
+
+    moed_scan_name(weight, at, name, sizeof(name));
+    printf("%s %s\n", name, fault);
+    verify->faults++;
+}
+
+/* Weights that cannot be right, whatever both backends make of them. */
+static int scan_layers(struct verify *verify, struct moed_error *err)
+{
+    int status = 0;
+
+    for (uint32_t i = 0; i < verify->model->n_layers && status == 0; i++)
+        status =
+            moed_scan_layer(verify->model, &verify->model->layers[i], print_fault, verify, err);
+    return status;
+}
+
 static int verify_layers(struct verify *verify, struct moed_error *err)
 {
     static const struct table_column columns[] = {
@@ -187,7 +211,14 @@ static int run(const struct invocation *invocation, struct moed_error *err)
     int status = prepare(&verify, invocation->operand, err);
 
     if (status == 0)
+        status = scan_layers(&verify, err);
+    if (status == 0)
         status = verify_layers(&verify, err);
+    if (status == 0 && verify.faults > 0)
+        status = moed_fail(err, MOED_E_BAD_FILE,
+                           "%s: %u weights, or experts of one, cannot be right (above): download "
+                           "or convert the file again",
+                           invocation->operand, verify.faults);
     free(verify.hidden);
     runner_close(&verify.candidate);
     runner_close(&verify.reference);
@@ -234,7 +265,8 @@ const struct command verify_command = {
         "Prints a line a layer: the relative L2 error of the output, what the layer's\n"
         "types allow (1e-6 F32, 4e-4 F16, 3e-3 BF16, 1.25e-2 quantised; 2e-3 on a GPU;\n"
         "1e-6 all with --activations f32), and whether the same experts were chosen. Fails if any\n"
-        "layer exceeds its limit.",
+        "layer exceeds its limit, or if weights are NaN or infinite or an expert is all zeros,\n"
+        "naming tensor and expert.",
     .examples =
         "  moed verify model.gguf\n"
         "  moed verify model.gguf --layers 0,47 --rows 64 --isa avx2\n",

@@ -340,6 +340,27 @@ class Verify(WithModel):
             self.assertIn("f32 rows", result.stdout)
             self.assertEqual({line.split()[3] for line in result.stdout.splitlines()[2:]}, {"1e-06"})
 
+    def test_weights_that_cannot_be_right_are_named(self):
+        model = self.folder / "broken.gguf"
+        made = moed("synth", model, "--preset", "tiny", "--type", "q8_0")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        data = bytearray(model.read_bytes())
+        size = 256 * 256 // 32 * 34  # of an expert; the down tensor is the last, its 8 experts at the end
+        data[-2 * size:-size] = bytes(size)
+        data[-size:2 - size] = b"\x00\x7c"
+        model.write_bytes(data)
+        result = moed("verify", model, "--rows", 4)
+        self.assertEqual(result.returncode, 1)
+        last = result.stdout.index("float64 reference")
+        for line in ("expert 6 holds nothing but zeros", "expert 7 holds NaN or infinite weights"):
+            self.assertIn(f"tensor blk.0.ffn_down_exps.weight, {line}\n", result.stdout[:last])
+        # Zeros alone agree with themselves; they are a failure all the same.
+        data[-size:] = data[-3 * size:-2 * size]
+        model.write_bytes(data)
+        result = moed("verify", model, "--rows", 4)
+        self.assert_ends(result, 1, "1 weights, or experts of one, cannot be right")
+        self.assertNotIn("FAILED", result.stdout)
+
     def test_the_reference_agrees_with_itself_to_the_bit(self):
         result = moed("verify", self.model, "--backend", "reference", "--rows", 4, "--layers", "1")
         self.assertEqual(result.returncode, 0, result.stderr)

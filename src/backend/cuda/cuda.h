@@ -4,6 +4,7 @@
 #define MOED_BACKEND_CUDA_H
 
 #include "kernels/cuda/cuda.h"
+#include "src/backend/findings.h"
 #include "src/backend/vtable.h"
 
 #include <stdatomic.h>
@@ -102,6 +103,7 @@ struct cuda_upload { /* onto the current device */
     uint64_t slot_bytes, total; /* of the file */
     struct cuda_slot *slots;    /* one a thread */
     atomic_ullong *done;
+    struct findings findings; /* about all that was read */
 };
 int cuda_upload_open(struct cuda_upload *upload, struct moed_error *err);
 void cuda_upload_close(struct cuda_upload *upload);

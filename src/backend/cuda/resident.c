@@ -51,7 +51,7 @@ static int check_room(const struct cuda_resident *r, uint32_t device, uint64_t b
                      device, (double)bytes * 1e-9, (double)free_bytes * 1e-9);
 }
 
-static int upload_vector(const struct moed_model *model, const struct cuda_vector *v,
+static int upload_vector(struct cuda_upload *upload, const struct cuda_vector *v,
                          struct moed_error *err)
 {
     const uint64_t bytes = v->from->count * v->from->rows * v->from->cols * sizeof(float);
@@ -60,7 +60,9 @@ static int upload_vector(const struct moed_model *model, const struct cuda_vecto
 
     if (!v->from->tensor || v->from->count == 0)
         return MOED_OK;
-    status = moed_weight_read_f32(model, v->from, &decoded, err);
+    status = moed_weight_read_f32(upload->model, v->from, &decoded, err);
+    if (status == MOED_OK)
+        findings_note_f32(&upload->findings, v->from, decoded);
     if (status == MOED_OK)
         status = cuda_allocate((void **)v->to, bytes, err);
     if (status == MOED_OK)
@@ -103,7 +105,7 @@ static int upload_layer(struct cuda_upload *upload, struct cuda_layer *layer,
     int status = upload_places(layer, err);
 
     for (uint32_t i = 0; i < n_vectors && status == MOED_OK; i++)
-        status = upload_vector(upload->model, &vectors[i], err);
+        status = upload_vector(upload, &vectors[i], err);
     for (uint32_t i = 0; i < n_sources && status == MOED_OK; i++) {
         struct moed_cuda_matrix *m = sources[i].to;
         const uint64_t bytes = m->expert_bytes * m->count + MOED_CUDA_SLACK;
@@ -183,6 +185,7 @@ int cuda_resident_open(const struct moed_model *model, const struct moed_backend
         if (status == MOED_OK)
             status = upload_device(out, &upload, d, err);
     }
+    findings_end(&upload.findings);
     if (status != MOED_OK)
         cuda_resident_close(out, devices);
     return status;

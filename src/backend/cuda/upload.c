@@ -69,9 +69,14 @@ static int upload_expert(struct uploading *u, uint32_t expert, struct moed_error
 
     if (status == MOED_OK) /* the slot's last expert has left it */
         status = cuda_check(cudaStreamSynchronize(slot->stream), "packing an expert", err);
-    for (int i = 0; i < 2 && status == MOED_OK && s->from[i]; i++)
-        status = moed_weight_read(u->upload->model, s->from[i], all, slot->pinned + (i ? bytes : 0),
-                                  err);
+    for (int i = 0; i < 2 && status == MOED_OK && s->from[i]; i++) {
+        uint8_t *to = slot->pinned + (i ? bytes : 0);
+
+        status = moed_weight_read(u->upload->model, s->from[i], all, to, err);
+        if (status == MOED_OK)
+            findings_note(&u->upload->findings, s->from[i], expert,
+                          s->from[i]->format->scan(to, all.n * s->from[i]->cols));
+    }
     if (status == MOED_OK)
         status = cuda_check(
             cudaMemcpyAsync(slot->raw, slot->pinned, both, cudaMemcpyHostToDevice, slot->stream),
