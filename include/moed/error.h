@@ -29,6 +29,7 @@ extern "C" {
     X(CONNECTIONS, "too_many_connections", "Too many connections", 429)        \
     X(CANCELLED, "cancelled", "The client went away", 499)                     \
     X(INTERNAL, "internal", "Internal error", 500)                             \
+    X(WEIGHTS, "weights_not_finite", "Weights are not finite", 500)            \
     X(NO_MEMORY, "out_of_memory", "Out of memory", 500)                        \
     X(IO, "io_error", "Input or output failed", 500)                           \
     X(BAD_FILE, "bad_file", "Malformed model file", 500)                       \

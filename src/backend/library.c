@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/dtype.h"
+
 struct moed {
     struct moed_model *model;
     struct moed_backend *backend;
@@ -145,6 +147,20 @@ static void load_routing(struct moed *m, const struct cut *c, uint32_t slots)
         }
 }
 
+static int check_output(const struct moed_batch_rows *batch, const struct cut *c,
+                        struct moed_error *err)
+{
+    const size_t hidden = c->layer->hidden;
+
+    for (size_t t = 0; t < c->rows; t++)
+        if (!moed_dtype_is_finite(MOED_F32, batch->output + t * hidden, hidden))
+            return moed_fail(err, MOED_E_NOT_FINITE,
+                             "row %zu: its output is not finite: its numbers are too large, or "
+                             "weights of its experts are NaN or infinite",
+                             c->first + t);
+    return MOED_OK;
+}
+
 static int run_cut(struct moed *m, const struct cut *c, struct moed_error *err)
 {
     struct moed_routing *routing = c->call->routing;
@@ -173,6 +189,8 @@ static int run_cut(struct moed *m, const struct cut *c, struct moed_error *err)
         if (m->not_finite[t])
             return moed_fail(err, MOED_E_NOT_FINITE, "row %zu: a router logit is not finite",
                              c->first + t);
+    if (status == MOED_OK)
+        status = check_output(&batch, c, err);
     if (status == MOED_OK && routing && !supplied) {
         memcpy(routing->ids + c->first * used, m->ids, c->rows * used * sizeof *m->ids);
         memcpy(routing->weights + c->first * used, m->weights, c->rows * used * sizeof *m->weights);

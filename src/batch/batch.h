@@ -84,7 +84,8 @@ int moed_batcher_check(const struct moed_batcher *batcher, struct moed_job *job,
  * refuses; a norm, a residual or a shared expert that the layer does not have), MOED_E_NOT_SERVED,
  * MOED_E_NO_EXPERT (the shared one is another shard's),
  * MOED_E_DRAINING. Zero rows are accepted and done at once. Never blocks; any thread. What `done`
- * may find in status: 0, MOED_E_NOT_FINITE or MOED_E_NO_EXPERT (name the row of the request),
+ * may find in status: 0, MOED_E_NOT_FINITE, MOED_E_WEIGHTS or MOED_E_NO_EXPERT (name the row of the
+ * request: it is never answered with NaN or infinity),
  * MOED_E_DEADLINE, MOED_E_CANCELLED, MOED_E_INTERNAL (its batch failed), MOED_E_DEVICE (all do by
  * now), or abort's. */
 int moed_batcher_submit(struct moed_batcher *batcher, struct moed_job *job, struct moed_error *err);

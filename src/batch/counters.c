@@ -26,6 +26,12 @@ static void init_common(struct moed_counters *c, struct moed_metrics *m)
                                         "Bytes of weights that batches used; its rate is the "
                                         "effective bandwidth.",
                                         NULL);
+    c->bad_weights = moed_metrics_cell(m, MOED_COUNTER, "moed_rows_not_finite_total",
+                                       "Rows refused because what was computed is NaN or infinite, "
+                                       "by what is to blame.",
+                                       "cause=\"weights\"");
+    c->bad_rows =
+        moed_metrics_cell(m, MOED_COUNTER, "moed_rows_not_finite_total", "", "cause=\"row\"");
 }
 
 static int init_experts(struct moed_layer_counters *c, struct moed_metrics *m,
@@ -110,6 +116,11 @@ void moed_counters_batch(const struct moed_counters *counters, const struct moed
     moed_histogram_observe(counters->batch_requests, batch->n_parts);
     moed_histogram_observe(counters->active_experts, rows->active_experts);
     moed_metric_add(counters->weight_bytes, (double)rows->weight_bytes);
+}
+
+void moed_counters_fault(const struct moed_counters *counters, int status, uint32_t rows)
+{
+    moed_metric_add(status == MOED_E_WEIGHTS ? counters->bad_weights : counters->bad_rows, rows);
 }
 
 void moed_counters_queue(const struct moed_counters *counters, const struct moed_queue *queue)

@@ -17,6 +17,7 @@ struct moed_counters {
     struct moed_layer_counters *layers; /* as in model->layers */
     struct moed_metric **worker_busy;   /* [workers] */
     struct moed_metric *queue_rows, *queue_requests, *weight_bytes;
+    struct moed_metric *bad_weights, *bad_rows; /* rows that are not finite, by what is to blame */
     struct moed_histogram *queue_wait, *batch_rows, *batch_requests, *active_experts;
 };
 
@@ -27,6 +28,8 @@ void moed_counters_fini(struct moed_counters *counters);
 /* A batch that was computed in `seconds`. */
 void moed_counters_batch(const struct moed_counters *counters, const struct moed_batch *batch,
                          const struct moed_batch_rows *rows, double seconds);
+/* Rows that are not finite: MOED_E_WEIGHTS, or MOED_E_NOT_FINITE by the rows themselves. */
+void moed_counters_fault(const struct moed_counters *counters, int status, uint32_t rows);
 /* Brings the gauges up to date; the queue's lock is the caller's duty. */
 void moed_counters_queue(const struct moed_counters *counters, const struct moed_queue *queue);
 void moed_counters_experts(const struct moed_counters *counters, const struct moed_tally *tally);

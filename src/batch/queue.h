@@ -27,13 +27,23 @@ struct moed_queue {
     uint32_t requests; /* likewise */
 };
 
+/* What may be wrong with a computed row. */
+enum moed_fault {
+    MOED_FAULT_NONE,
+    MOED_FAULT_ROUTER, /* its router logits are not finite */
+    MOED_FAULT_OUTPUT, /* its output is not */
+    MOED_FAULT_DTYPE   /* its output is, but not in the type in which it is wanted */
+};
+
 /* Rows [first, first + rows) of a job, in one batch. */
 struct moed_part {
     struct moed_job *job;
     uint32_t first, rows;
-    bool failed;         /* a row's router logits were not finite: */
-    uint32_t not_finite; /* that row of the request */
-    uint64_t missing;    /* slots of experts that are not held here; the first: */
+    enum moed_fault fault; /* of its rows, or of the first: */
+    uint32_t bad_row;      /* of the request */
+    uint32_t bad_at;       /* the same, of the batch */
+    uint32_t bad_rows;     /* that have a fault */
+    uint64_t missing;      /* slots of experts that are not held here; the first: */
     uint32_t missing_row, missing_expert;
 };
 

@@ -155,6 +155,51 @@ static void find_missing(const struct moed_rows *rows, const struct moed_layer *
     }
 }
 
+/* The first of some rows that is not finite, and how many are not. */
+static void find_bad(struct moed_part *part, enum moed_fault fault, enum moed_dtype dtype,
+                     const uint8_t *rows, uint32_t width)
+{
+    const size_t size = width * moed_dtype_size(dtype);
+
+    if (moed_dtype_is_finite(dtype, rows, (size_t)part->rows * width))
+        return;
+    for (uint32_t i = 0; i < part->rows; i++) {
+        if (moed_dtype_is_finite(dtype, rows + i * size, width))
+            continue;
+        if (part->bad_rows++ == 0) {
+            part->fault = fault;
+            part->bad_row = part->first + i;
+        }
+    }
+}
+
+/* A row is answered with numbers or not at all, in whatever form. */
+static void check_output(const struct moed_rows *rows, const struct moed_layer *layer,
+                         struct moed_part *part, uint32_t at)
+{
+    const struct moed_job *job = part->job;
+    const uint8_t *computed = row_in(rows->output, MOED_F32, at, layer->hidden);
+
+    if (job->output == NULL || (job->flags & MOED_ROW_ROUTE_ONLY) != 0)
+        return;
+    find_bad(part, MOED_FAULT_OUTPUT, MOED_F32, computed, layer->hidden);
+    if (part->fault == MOED_FAULT_NONE && job->output_dtype != MOED_F32)
+        find_bad(part, MOED_FAULT_DTYPE, job->output_dtype,
+                 row_in(job->output, job->output_dtype, part->first, layer->hidden), layer->hidden);
+    part->bad_at = at + part->bad_row - part->first;
+}
+
+static void check_router(const struct moed_rows *rows, struct moed_part *part, uint32_t at)
+{
+    for (uint32_t i = 0; i < part->rows; i++) {
+        if (rows->not_finite[at + i] == 0 || part->bad_rows++ > 0)
+            continue;
+        part->fault = MOED_FAULT_ROUTER;
+        part->bad_row = part->first + i;
+        part->bad_at = at + i;
+    }
+}
+
 static void scatter_part(const struct moed_rows *rows, const struct moed_layer *layer,
                          const struct moed_part *part, uint32_t at, uint32_t slots)
 {
@@ -180,14 +225,12 @@ void moed_rows_scatter(const struct moed_rows *rows, const struct moed_layer *la
 
     for (uint32_t i = 0; i < batch->n_parts; i++) {
         struct moed_part *part = &batch->parts[i];
-        const uint8_t *bad = memchr(rows->not_finite + at, 1, part->rows);
 
-        if (bad != NULL) {
-            part->failed = true;
-            part->not_finite = part->first + (uint32_t)(bad - (rows->not_finite + at));
-        } else {
+        check_router(rows, part, at);
+        if (part->fault == MOED_FAULT_NONE) {
             find_missing(rows, layer, part, at, batch->slots);
             scatter_part(rows, layer, part, at, batch->slots);
+            check_output(rows, layer, part, at);
         }
         at += part->rows;
     }

@@ -18,7 +18,7 @@ void moed_rows_fini(struct moed_rows *rows);
 /* Copies a batch's jobs in; `out` is what moed_forward() wants. */
 void moed_rows_gather(struct moed_rows *rows, const struct moed_layer *layer,
                       const struct moed_batch *batch, struct moed_batch_rows *out);
-/* Copies the results to the jobs; parts with a row that is not finite are marked instead. */
+/* Copies the results to the jobs; parts with a row that is not finite are marked. */
 void moed_rows_scatter(const struct moed_rows *rows, const struct moed_layer *layer,
                        struct moed_batch *batch);
 

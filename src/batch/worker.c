@@ -1,5 +1,6 @@
 /* worker: the life of a computing thread: start, take, compute, settle, until the batcher stops. */
 #include "batcher.h"
+#include "blame.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -7,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define TELL_NS UINT64_C(1000000000)
 
 /* Each worker has a NUMA node, in turn, unless its team is too large for one. */
 static void choose_cores(const struct moed_worker *worker)
@@ -38,7 +41,8 @@ static int set_up(struct moed_worker *worker, struct moed_error *err)
         choose_cores(worker); /* before it has memory or a team */
     worker->batch.parts =
         moed_calloc(rows < requests ? rows : requests, sizeof *worker->batch.parts);
-    if (worker->batch.parts == NULL || moed_rows_init(&worker->rows, batcher->model, rows) != 0)
+    if (worker->batch.parts == NULL || moed_rows_init(&worker->rows, batcher->model, rows) != 0 ||
+        moed_rows_init(&worker->trial, batcher->model, 1) != 0)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for batches of %" PRIu32 " rows", rows);
     return moed_workspace_create(batcher->backend, &worker->workspace, err);
 }
@@ -48,6 +52,7 @@ static void tear_down(struct moed_worker *worker)
     if (worker->workspace != NULL)
         moed_workspace_destroy(worker->workspace);
     moed_rows_fini(&worker->rows);
+    moed_rows_fini(&worker->trial);
     free(worker->batch.parts);
 }
 
@@ -147,10 +152,6 @@ static bool settle_part(struct moed_batcher *batcher, const struct moed_part *pa
     job->finished += part->rows;
     job->compute_ns += compute_ns;
     job->batch_rows = batch->rows > job->batch_rows ? batch->rows : job->batch_rows;
-    if (part->failed)
-        moed_job_fail(job, MOED_E_NOT_FINITE,
-                      "layer %" PRIu32 ", row %" PRIu32 ": the router's logits are not finite",
-                      job->layer, part->not_finite);
     if (part->missing > 0)
         settle_missing(batcher, part);
     if (job->status != 0 && job->queued)
@@ -182,6 +183,39 @@ static void settle(struct moed_worker *worker, uint64_t compute_ns, const struct
     moed_batcher_answer(batcher, over);
 }
 
+/* Every request that meets them is answered so; a line a second is enough to know. */
+static void tell(struct moed_worker *worker, const struct moed_error *err)
+{
+    const uint64_t now = moed_now_ns();
+
+    if (worker->told_ns != 0 && now - worker->told_ns < TELL_NS)
+        return;
+    worker->told_ns = now;
+    moed_log(MOED_LOG_ERROR, "%s", err->message);
+}
+
+/* Says of each part with a fault what is to blame: here, where there is a workspace to ask. */
+static void blame_parts(struct moed_worker *worker, const struct moed_layer *layer)
+{
+    struct moed_batcher *batcher = worker->batcher;
+
+    for (uint32_t i = 0; i < worker->batch.n_parts; i++) {
+        const struct moed_part *part = &worker->batch.parts[i];
+        struct moed_error err;
+        int rc;
+
+        if (part->fault == MOED_FAULT_NONE)
+            continue;
+        rc = moed_blame(worker, layer, part, &err);
+        moed_counters_fault(&batcher->counters, rc, part->bad_rows);
+        if (rc == MOED_E_WEIGHTS)
+            tell(worker, &err);
+        pthread_mutex_lock(&batcher->mutex);
+        moed_job_fail(part->job, rc, "%s", err.message);
+        pthread_mutex_unlock(&batcher->mutex);
+    }
+}
+
 static void compute(struct moed_worker *worker)
 {
     struct moed_batcher *batcher = worker->batcher;
@@ -201,6 +235,7 @@ static void compute(struct moed_worker *worker)
         moed_rows_scatter(&worker->rows, layer, batch);
         moed_tally_add(&batcher->tally, worker->index, batch->place, &rows);
         moed_counters_batch(&batcher->counters, batch, &rows, (double)(end - forward) * 1e-9);
+        blame_parts(worker, layer);
     } else {
         moed_error_prefix(&err, "layer %" PRIu32 ": a batch of %" PRIu32 " rows failed",
                           layer->index, batch->rows);

@@ -16,7 +16,8 @@ struct moed_worker {
     enum moed_worker_state state; /* under the batcher's mutex */
     struct moed_error error;      /* why it failed */
     struct moed_workspace *workspace;
-    struct moed_rows rows;
+    struct moed_rows rows, trial; /* of a batch; of the one row of a trial (blame.h) */
+    uint64_t told_ns;             /* when it last logged weights that are not finite */
     struct moed_batch batch;
     _Atomic uint64_t since_ns;   /* 0: it waits for work; else when it took its batch: */
     _Atomic uint32_t busy_layer; /* of that block */

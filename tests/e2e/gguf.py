@@ -20,6 +20,7 @@ class Gguf:
             places[name] = (dims, *self.take("IQ"))
         align = self.keys.get("general.alignment", 32)
         start = (self.at + align - 1) // align * align
+        self.places = {name: (dims, kind, start + offset) for name, (dims, kind, offset) in places.items()}
         self.tensors = {name: self.floats(start + offset, dims)
                         for name, (dims, kind, offset) in places.items() if kind == F32}
 

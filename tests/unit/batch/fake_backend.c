@@ -12,8 +12,11 @@ struct moed_workspace {
 
 void fake_init(struct moed_backend *fake, const struct moed_model *model, uint32_t max_rows)
 {
-    *fake = (struct moed_backend){
-        .model = model, .max_rows = max_rows, .fail_layer = UINT32_MAX, .permits = UINT32_MAX};
+    *fake = (struct moed_backend){.model = model,
+                                  .max_rows = max_rows,
+                                  .fail_layer = UINT32_MAX,
+                                  .nan_expert = -1,
+                                  .permits = UINT32_MAX};
     pthread_mutex_init(&fake->mutex, NULL);
     pthread_cond_init(&fake->changed, NULL);
 }
@@ -135,7 +138,8 @@ static void enter(struct moed_backend *fake, const struct moed_layer *layer,
     pthread_mutex_unlock(&fake->mutex);
 }
 
-static void compute_row(const struct moed_layer *layer, struct moed_batch_rows *b, uint32_t i)
+static void compute_row(const struct moed_backend *fake, const struct moed_layer *layer,
+                        struct moed_batch_rows *b, uint32_t i)
 {
     const float *x = b->hidden + (size_t)i * layer->hidden;
     float *y = b->output + (size_t)i * layer->hidden;
@@ -144,7 +148,7 @@ static void compute_row(const struct moed_layer *layer, struct moed_batch_rows *
     const bool supplied = (b->flags[i] & MOED_ROW_SUPPLIED) != 0;
     float routed = 0;
 
-    b->not_finite[i] = !supplied && isnan(x[2]);
+    b->not_finite[i] = !supplied && (isnan(x[2]) || fake->nan_router);
     for (uint32_t s = 0; s < b->slots; s++) {
         if (!supplied) {
             const bool chosen = s < layer->used && b->not_finite[i] == 0;
@@ -153,6 +157,11 @@ static void compute_row(const struct moed_layer *layer, struct moed_batch_rows *
             weights[s] = chosen ? fake_weight(s) : 0;
         } else if (ids[s] >= 0) {
             routed += weights[s] * (float)(ids[s] + 1);
+        }
+    }
+    for (uint32_t s = 0; s < b->slots; s++) {
+        if (ids[s] >= 0 && ids[s] == fake->nan_expert) {
+            routed = NAN;
         }
     }
     for (uint32_t e = 0; b->logits != NULL && !supplied && e < layer->experts; e++) {
@@ -219,7 +228,7 @@ int moed_forward(struct moed_workspace *workspace, uint32_t layer, struct moed_b
         return moed_fail(err, MOED_E_INTERNAL, "the device has died");
     }
     for (uint32_t i = 0; i < batch->rows; i++) {
-        compute_row(served, batch, i);
+        compute_row(fake, served, batch, i);
     }
     batch->active_experts = 2;
     batch->weight_bytes = 1000;

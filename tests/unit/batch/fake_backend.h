@@ -23,6 +23,8 @@ struct moed_backend {
     uint32_t max_rows, threads;
     int create_status;   /* of moed_workspace_create() */
     uint32_t fail_layer; /* whose forward fails; UINT32_MAX: none */
+    int32_t nan_expert;  /* whose weights are NaN; -1: none */
+    bool nan_router;     /* whose logits are, then */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     uint32_t permits; /* calls that may pass the gate; UINT32_MAX: all */
