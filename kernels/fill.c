@@ -34,7 +34,7 @@ static float random_scale(const struct recipe *recipe, struct moed_random *rando
     return moed_random_u64(random) >> 63 ? -scale : scale;
 }
 
-static void write_f32(const struct recipe *recipe, struct moed_random *random, float sigma,
+static void write_F32(const struct recipe *recipe, struct moed_random *random, float sigma,
                       uint8_t *block)
 {
     const float value = sigma * moed_random_gaussian(random);
@@ -43,14 +43,14 @@ static void write_f32(const struct recipe *recipe, struct moed_random *random, f
     memcpy(block, &value, sizeof(value));
 }
 
-static void write_f16(const struct recipe *recipe, struct moed_random *random, float sigma,
+static void write_F16(const struct recipe *recipe, struct moed_random *random, float sigma,
                       uint8_t *block)
 {
     (void)recipe;
     put_half(block, sigma * moed_random_gaussian(random));
 }
 
-static void write_bf16(const struct recipe *recipe, struct moed_random *random, float sigma,
+static void write_BF16(const struct recipe *recipe, struct moed_random *random, float sigma,
                        uint8_t *block)
 {
     const uint16_t bits = moed_f32_to_bf16(sigma * moed_random_gaussian(random));
@@ -120,15 +120,24 @@ static void fill_bytes(struct moed_random *random, uint8_t *dst, size_t size)
 }
 
 /* One moed_fill_x for each format x, all with the same body around their recipe. */
-#define NUMBERS(write)                .finish = (write)
+#define WRITE(NAME)                   .finish = write_##NAME
 #define HALF_SCALE(offset, deviation) .finish = set_half, .at = (offset), .unit = (deviation)
-#define HALF_SCALE_MIN(offset, deviation, min_offset, ratio) \
-    HALF_SCALE(offset, deviation), .min_at = (min_offset), .min_ratio = (ratio)
 #define SPREAD_SCALE(offset, deviation) \
     .finish = set_spread_half, .at = (offset), .unit = (deviation)
 #define BYTE_SCALES(offset, n, last, deviation, decode)                                    \
     .finish = set_bytes, .at = (offset), .count = (n), .top = (last), .unit = (deviation), \
     .value = (decode)
+/* And by the kind of scales (kernels/quant.h); a minimum lies behind its scale. */
+#define SCALES_D(at, deviation, none) HALF_SCALE(at, deviation)
+#define SCALES_D_M(at, deviation, ratio) \
+    HALF_SCALE(at, deviation), .min_at = (at) + 2, .min_ratio = (ratio)
+#define SCALES_E8M0(at, deviation, none)  BYTE_SCALES(at, 1, 254, deviation, moed_e8m0_half)
+#define SCALES_UE4M3(at, deviation, none) BYTE_SCALES(at, 4, 126, deviation, moed_ue4m3_half)
+#define SCALES_SM4                        SCALES_D_M
+#define SCALES_SM6                        SCALES_D_M
+#define SCALES_S6_16                      SCALES_D
+#define SCALES_S6_32                      SCALES_D
+#define SCALES_S8                         SCALES_D
 
 #define MOED_FORMAT(id, NAME, elements, bytes, ...)                                        \
     void moed_fill_##NAME(struct moed_random *random, float sigma, uint8_t *dst, size_t n) \
@@ -141,5 +150,4 @@ static void fill_bytes(struct moed_random *random, uint8_t *dst, size_t size)
             recipe.finish(&recipe, random, sigma, dst + i * (bytes));                      \
         }                                                                                  \
     }
-#define MOED_FORMAT_SIZE(id, NAME, block, bytes)
 #include "formats.def"

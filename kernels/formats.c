@@ -6,9 +6,9 @@
 #include <strings.h>
 
 static const struct moed_format formats[] = {
-#define MOED_FORMAT(id, NAME, block, bytes, recipe) \
+#define MOED_FORMAT(id, NAME, block, bytes, ...) \
     {#NAME, id, block, bytes, moed_decode_##NAME, moed_fill_##NAME, moed_scan_##NAME},
-#define MOED_FORMAT_SIZE(id, NAME, block, bytes) {#NAME, id, block, bytes, NULL, NULL, NULL},
+#define MOED_SIZE(id, NAME, block, bytes) {#NAME, id, block, bytes, NULL, NULL, NULL},
 #include "formats.def"
 };
 

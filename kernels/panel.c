@@ -5,7 +5,7 @@
 
 #include "panel_codes.h"
 #include "panel_wide.h"
-#include "reference.h"
+#include "quant.h"
 
 #define PLANE_8 8
 #define PLANE_4 4
@@ -28,52 +28,38 @@ struct moed_panel_layout {
     uint32_t float_group;         /* floats: consecutive inputs that lie together */
 };
 
-#define FLOATS(NAME, group)                                                            \
-    {                                                                                  \
-        .format = #NAME, .cols = 1, .bytes = MOED_BYTES_##NAME, .float_group = (group) \
-    }
-#define CODES(NAME, codes_of, bits, ...)                                                          \
-    {                                                                                             \
-        .format = #NAME, .cols = MOED_BLOCK_##NAME, .bytes = MOED_BYTES_##NAME, .planes = (bits), \
-        .fields = {__VA_ARGS__}, .codes = &moed_codes_##codes_of                                  \
-    }
-
-#define WIDE(NAME, wide_of)                                                                        \
-    {                                                                                              \
-        .format = #NAME, .cols = MOED_BLOCK_##NAME, .bytes = MOED_BYTES_##NAME, .planes = PLANE_4, \
-        .wide = &moed_wide_##wide_of                                                               \
-    }
+/* Consecutive inputs of a lane: as vdpbf16ps takes them. */
+#define TOGETHER_IEEE  1
+#define TOGETHER_BRAIN 2
 
 static const struct moed_panel_layout layouts[] = {
-    FLOATS(F32, 1),
-    FLOATS(F16, 1),
-    FLOATS(BF16, 2),
-    CODES(Q4_0, q4_0, PLANE_4, {0, 2, 1}),
-    CODES(Q4_1, q4_1, PLANE_4, {0, 2, 2}),
-    CODES(Q5_0, q5_0, PLANE_4 + PLANE_1, {0, 2, 1}),
-    CODES(Q5_1, q5_1, PLANE_4 + PLANE_1, {0, 2, 2}),
-    CODES(Q8_0, q8_0, PLANE_8, {0, 2, 1}),
-    CODES(Q2_K, q2_k, PLANE_2, {80, 2, 2}, {0, 1, 16}),
-    CODES(Q3_K, q3_k, PLANE_2 + PLANE_1, {108, 2, 1}, {96, 1, 12}),
-    CODES(Q4_K, q4_k, PLANE_4, {0, 2, 2}, {4, 1, 12}),
-    CODES(Q5_K, q5_k, PLANE_4 + PLANE_1, {0, 2, 2}, {4, 1, 12}),
-    CODES(Q6_K, q6_k, PLANE_4 + PLANE_2, {208, 2, 1}, {192, 1, 16}),
-    CODES(IQ4_NL, q4_0, PLANE_4, {0, 2, 1}),
-    CODES(IQ4_XS, iq4_xs, PLANE_4, {0, 2, 2}, {4, 1, 4}),
-    CODES(MXFP4, mxfp4, PLANE_4, {0, 1, 1}),
-    CODES(NVFP4, nvfp4, PLANE_4, {0, 1, 4}),
-    WIDE(IQ2_XXS, iq2_xxs),
-    WIDE(IQ2_XS, iq2_xs),
-    WIDE(IQ2_S, iq2_s),
-    WIDE(IQ3_XXS, iq3_xxs),
-    WIDE(IQ3_S, iq3_s),
-    WIDE(IQ1_S, iq1_s),
-    WIDE(IQ1_M, iq1_m),
-    WIDE(TQ1_0, tq1_0),
-    WIDE(TQ2_0, tq2_0),
-    WIDE(Q1_0, q1_0),
-    WIDE(Q2_0, q2_0),
+#define MOED_FLOAT(id, NAME, size, kind) \
+    {.format = #NAME, .cols = 1, .bytes = (size), .float_group = TOGETHER_##kind},
+#define PLANE(bits, at, run)            (bits)
+#define PLANE_BY(bits, at, run, shifts) (bits)
+#define MOED_QUANT(id, NAME, block, size, scales, d_at, small_at, low, high, ...) \
+    {.format = #NAME,                                                             \
+     .cols = (block),                                                             \
+     .bytes = (size),                                                             \
+     .planes = (low) + (high),                                                    \
+     .fields = {{d_at, MOED_D_SIZE_##scales, MOED_D_COUNT_##scales},              \
+                {small_at, 1, MOED_SMALL_##scales}},                              \
+     .codes = &moed_codes_##NAME},
+#define MOED_WIDE(id, NAME, block, size, ...) \
+    {.format = #NAME,                         \
+     .cols = (block),                         \
+     .bytes = (size),                         \
+     .planes = PLANE_4,                       \
+     .wide = &moed_wide_##NAME},
+#include "formats.def"
 };
+
+/* A block is its scales and its codes, and nothing else. */
+#define PLANE(bits, at, run)            (bits)
+#define PLANE_BY(bits, at, run, shifts) (bits)
+#define MOED_QUANT(id, NAME, block, bytes, scales, d_at, small_at, low, high, ...) \
+    _Static_assert((bytes) == MOED_BESIDE_##scales + (block) / 8 * ((low) + (high)), #NAME);
+#include "formats.def"
 
 const struct moed_panel_layout *moed_panel_layout_of(const struct moed_format *format)
 {

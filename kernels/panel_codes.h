@@ -11,8 +11,8 @@ struct moed_codes {
     void (*put)(const uint8_t *codes, uint8_t *block);
 };
 
-extern const struct moed_codes moed_codes_q4_0, moed_codes_q4_1, moed_codes_q5_0, moed_codes_q5_1,
-    moed_codes_q8_0, moed_codes_q2_k, moed_codes_q3_k, moed_codes_q4_k, moed_codes_q5_k,
-    moed_codes_q6_k, moed_codes_iq4_xs, moed_codes_mxfp4, moed_codes_nvfp4;
+/* moed_codes_x of each quantised format x. */
+#define MOED_QUANT(id, NAME, ...) extern const struct moed_codes moed_codes_##NAME;
+#include "formats.def"
 
 #endif

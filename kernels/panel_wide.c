@@ -60,7 +60,7 @@ static void put_nibble_scales(const uint8_t *nibbles, struct moed_widened *out)
     }
 }
 
-static void get_iq2_xxs(const uint8_t *block, struct moed_widened *out)
+static void get_IQ2_XXS(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block) * 0.125F;
     for (int s = 0; s < 8; s++) {
@@ -73,9 +73,7 @@ static void get_iq2_xxs(const uint8_t *block, struct moed_widened *out)
                       out->codes + 32 * s + 8 * l);
     }
 }
-const struct moed_wide moed_wide_iq2_xxs = {8, SIGNED_4(8, 25, 43), get_iq2_xxs};
-
-static void get_iq2_xs(const uint8_t *block, struct moed_widened *out)
+static void get_IQ2_XS(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block) * 0.125F;
     put_nibble_scales(block + 66, out);
@@ -85,9 +83,7 @@ static void get_iq2_xs(const uint8_t *block, struct moed_widened *out)
         put_octet(moed_grid_iq2_xs[code & 511], with_parity(code >> 9), out->codes + 8 * octet);
     }
 }
-const struct moed_wide moed_wide_iq2_xs = {16, SIGNED_4(8, 25, 43), get_iq2_xs};
-
-static void get_iq2_s(const uint8_t *block, struct moed_widened *out)
+static void get_IQ2_S(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block) * 0.125F;
     put_nibble_scales(block + 74, out);
@@ -98,9 +94,7 @@ static void get_iq2_s(const uint8_t *block, struct moed_widened *out)
                   out->codes + 8 * octet);
     }
 }
-const struct moed_wide moed_wide_iq2_s = {16, SIGNED_4(8, 25, 43), get_iq2_s};
-
-static void get_iq3_xxs(const uint8_t *block, struct moed_widened *out)
+static void get_IQ3_XXS(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block) * 0.25F;
     for (int octet = 0; octet < 32; octet++) {
@@ -113,10 +107,7 @@ static void get_iq3_xxs(const uint8_t *block, struct moed_widened *out)
         put_quad(moed_grid_iq3_xxs[index[1]], signs >> 4, out->codes + 8 * octet + 4);
     }
 }
-const struct moed_wide moed_wide_iq3_xxs = {8, SIGNED_8(4, 12, 20, 28, 36, 44, 52, 62),
-                                            get_iq3_xxs};
-
-static void get_iq3_s(const uint8_t *block, struct moed_widened *out)
+static void get_IQ3_S(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block);
     for (int s = 0; s < 8; s++)
@@ -128,15 +119,13 @@ static void get_iq3_s(const uint8_t *block, struct moed_widened *out)
                  (unsigned)block[74 + quad / 2] >> (4 * (quad % 2)), out->codes + 4 * quad);
     }
 }
-const struct moed_wide moed_wide_iq3_s = {8, SIGNED_8(1, 3, 5, 7, 9, 11, 13, 15), get_iq3_s};
-
 /* IQ1: eighths of 8 · digit ± 1, digits −1, 0, 1. */
-#define IQ1_TABLE                                                      \
+#define EIGHTHS                                                        \
     {                                                                  \
         128 - 7, 128 + 1, 128 + 9, 128, 128 - 9, 128 - 1, 128 + 7, 128 \
     }
 
-static void get_iq1_s(const uint8_t *block, struct moed_widened *out)
+static void get_IQ1_S(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block) * 0.125F;
     for (int octet = 0; octet < 32; octet++) {
@@ -148,9 +137,7 @@ static void get_iq1_s(const uint8_t *block, struct moed_widened *out)
                   out->codes + 8 * octet);
     }
 }
-const struct moed_wide moed_wide_iq1_s = {8, IQ1_TABLE, get_iq1_s};
-
-static void get_iq1_m(const uint8_t *block, struct moed_widened *out)
+static void get_IQ1_M(const uint8_t *block, struct moed_widened *out)
 {
     unsigned bits = 0;
 
@@ -167,13 +154,15 @@ static void get_iq1_m(const uint8_t *block, struct moed_widened *out)
                   out->codes + 8 * octet);
     }
 }
-const struct moed_wide moed_wide_iq1_m = {16, IQ1_TABLE, get_iq1_m};
-
-/* ---- digits: the table holds digit − 1 ---- */
+/* ---- digits: the table holds digit − 1, or 1 and −1 ---- */
 
 #define DIGITS             \
     {                      \
         127, 128, 129, 130 \
+    }
+#define SIGNS    \
+    {            \
+        127, 129 \
     }
 
 /* As decode_digit() of reference_ternary.c. */
@@ -189,7 +178,7 @@ static uint8_t *put_digit(const uint8_t *bytes, int count, int n, uint8_t *codes
     return codes;
 }
 
-static void get_tq1_0(const uint8_t *block, struct moed_widened *out)
+static void get_TQ1_0(const uint8_t *block, struct moed_widened *out)
 {
     uint8_t *codes = out->codes;
 
@@ -202,9 +191,7 @@ static void get_tq1_0(const uint8_t *block, struct moed_widened *out)
     for (int n = 0; n < 4; n++)
         codes = put_digit(block + 48, 4, n, codes);
 }
-const struct moed_wide moed_wide_tq1_0 = {8, DIGITS, get_tq1_0};
-
-static void get_tq2_0(const uint8_t *block, struct moed_widened *out)
+static void get_TQ2_0(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block + 64);
     memset(out->scale, 1, sizeof out->scale);
@@ -212,20 +199,19 @@ static void get_tq2_0(const uint8_t *block, struct moed_widened *out)
         for (int i = 0; i < 32; i++)
             out->codes[32 * plane + i] = block[32 * (plane / 4) + i] >> (2 * (plane % 4)) & 3;
 }
-const struct moed_wide moed_wide_tq2_0 = {8, DIGITS, get_tq2_0};
-
-static void get_q1_0(const uint8_t *block, struct moed_widened *out)
+static void get_Q1_0(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block);
     for (int i = 0; i < 128; i++)
         out->codes[i] = block[2 + i / 8] >> (i % 8) & 1;
 }
-const struct moed_wide moed_wide_q1_0 = {0, {127, 129}, get_q1_0};
-
-static void get_q2_0(const uint8_t *block, struct moed_widened *out)
+static void get_Q2_0(const uint8_t *block, struct moed_widened *out)
 {
     out->d = f16_at(block);
     for (int i = 0; i < 64; i++)
         out->codes[i] = block[2 + i / 4] >> (2 * (i % 4)) & 3;
 }
-const struct moed_wide moed_wide_q2_0 = {0, DIGITS, get_q2_0};
+
+#define MOED_WIDE(id, NAME, block, bytes, scales, table, fill) \
+    const struct moed_wide moed_wide_##NAME = {scales, table, get_##NAME};
+#include "formats.def"

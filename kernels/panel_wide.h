@@ -19,8 +19,8 @@ struct moed_wide {
     void (*get)(const uint8_t *block, struct moed_widened *out);
 };
 
-extern const struct moed_wide moed_wide_iq2_xxs, moed_wide_iq2_xs, moed_wide_iq2_s,
-    moed_wide_iq3_xxs, moed_wide_iq3_s, moed_wide_iq1_s, moed_wide_iq1_m, moed_wide_tq1_0,
-    moed_wide_tq2_0, moed_wide_q1_0, moed_wide_q2_0;
+/* moed_wide_x of each widened format x. */
+#define MOED_WIDE(id, NAME, ...) extern const struct moed_wide moed_wide_##NAME;
+#include "formats.def"
 
 #endif

@@ -13,17 +13,15 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "blocks are read as th
 
 /* MOED_BLOCK_x elements and MOED_BYTES_x bytes, and the functions, of each format x. */
 enum {
-#define MOED_FORMAT(id, NAME, block, bytes, recipe) \
+#define MOED_FORMAT(id, NAME, block, bytes, ...) \
     MOED_BLOCK_##NAME = (block), MOED_BYTES_##NAME = (bytes),
-#define MOED_FORMAT_SIZE(id, NAME, block, bytes)
 #include "formats.def"
 };
 
-#define MOED_FORMAT(id, NAME, block, bytes, recipe) \
-    moed_decode_fn moed_decode_##NAME;              \
-    moed_fill_fn moed_fill_##NAME;                  \
+#define MOED_FORMAT(id, NAME, block, bytes, ...) \
+    moed_decode_fn moed_decode_##NAME;           \
+    moed_fill_fn moed_fill_##NAME;               \
     moed_scan_fn moed_scan_##NAME;
-#define MOED_FORMAT_SIZE(id, NAME, block, bytes)
 #include "formats.def"
 
 /* Needs struct block_NAME and decode_NAME(const struct block_NAME *b, float *y). */

@@ -1,14 +1,13 @@
 /* reference: four-bit codes that are looked up in a table of 16 values. */
+#include "quant.h"
 #include "reference.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Denser near zero, as weights are. */
-static const int8_t nonlinear[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                     1,    13,   25,  38,  53,  69,  89,  113};
-/* E2M1 (OCP Microscaling 1.0, 5.3.3), doubled so that they are integers. */
-static const int8_t fp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+#define ITSELF(value) (value)
+static const int8_t nonlinear[16] = {MOED_NONLINEAR(ITSELF)};
+static const int8_t fp4[16] = {MOED_FP4(ITSELF)};
 
 /*  byte   0       2                                18
  *         d f16 │ hhhhllll × 16                          l: element i   h: element i + 16

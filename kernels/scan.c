@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Bits of the exponent of unpacked types, by the functions that write them (fill.c). */
-enum { EXPONENT_write_f32 = 0x7F800000, EXPONENT_write_f16 = 0x7C00, EXPONENT_write_bf16 = 0x7F80 };
+/* Bits of the exponent of unpacked types. */
+enum { EXPONENT_F32 = 0x7F800000, EXPONENT_F16 = 0x7C00, EXPONENT_BF16 = 0x7F80 };
 
 #define LARGEST_CODE  12.0F /* of FP4, doubled as in its table */
 #define MOST_ELEMENTS 256   /* of a block */
@@ -92,13 +92,19 @@ static inline unsigned scan_block(const struct recipe *recipe, const uint8_t *bl
     return found;
 }
 
-#define NUMBERS(write)                .exponent = EXPONENT_##write
-#define HALF_SCALE(offset, deviation) .halves = 1, .half_at = {(offset)}
-#define HALF_SCALE_MIN(offset, deviation, min_offset, ratio) \
-    .halves = 2, .half_at = {(offset), (min_offset)}
+#define WRITE(NAME)                     .exponent = EXPONENT_##NAME
+#define HALF_SCALE(offset, deviation)   .halves = 1, .half_at = {(offset)}
 #define SPREAD_SCALE(offset, deviation) .spread_at = (offset)
-#define BYTE_SCALES(offset, n, last, deviation, function) \
-    .at = (offset), .count = (n), .value = (function)
+/* By the kind of scales (kernels/quant.h). */
+#define SCALES_D(offset, deviation, ratio)     HALF_SCALE(offset, deviation)
+#define SCALES_D_M(offset, deviation, ratio)   .halves = 2, .half_at = {(offset), (offset) + 2}
+#define SCALES_E8M0(offset, deviation, ratio)  .at = (offset), .count = 1, .value = moed_e8m0_half
+#define SCALES_UE4M3(offset, deviation, ratio) .at = (offset), .count = 4, .value = moed_ue4m3_half
+#define SCALES_SM4                             SCALES_D_M
+#define SCALES_SM6                             SCALES_D_M
+#define SCALES_S6_16                           SCALES_D
+#define SCALES_S6_32                           SCALES_D
+#define SCALES_S8                              SCALES_D
 
 #define MOED_FORMAT(id, NAME, elements, bytes, ...)                                      \
     unsigned moed_scan_##NAME(const uint8_t *src, size_t n)                              \
@@ -111,5 +117,4 @@ static inline unsigned scan_block(const struct recipe *recipe, const uint8_t *bl
         }                                                                                \
         return found;                                                                    \
     }
-#define MOED_FORMAT_SIZE(id, NAME, block, bytes)
 #include "formats.def"

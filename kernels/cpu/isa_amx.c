@@ -317,14 +317,13 @@ OP void multiply_quant(const enum quant type, const struct moed_panels *w,
     _tile_release();
 }
 
-#define X(TYPE)                                                                           \
-    static void multiply_##TYPE(const struct moed_panels *w, const struct moed_gather *x, \
+#define MOED_QUANT(id, NAME, ...)                                                         \
+    static void multiply_##NAME(const struct moed_panels *w, const struct moed_gather *x, \
                                 float *out, size_t ld)                                    \
     {                                                                                     \
-        multiply_quant(QUANT_##TYPE, w, x, out, ld);                                      \
+        multiply_quant(QUANT_##NAME, w, x, out, ld);                                      \
     }
-QUANT_PRODUCTS(X)
-#undef X
+#include "kernels/formats.def"
 
 static bool supported(void)
 {
@@ -334,10 +333,9 @@ static bool supported(void)
 
 static const struct moed_product products[] = {
     {"BF16", MOED_ROWS_BF16, 2 * TILE_ROWS, multiply_BF16},
-#define X(TYPE) {#TYPE, MOED_ROWS_BF16, 2 * TILE_ROWS, multiply_##TYPE},
-    QUANT_PRODUCTS(X)
-#undef X
-        {NULL, MOED_ROWS_F32, 0, NULL},
+#define MOED_QUANT(id, NAME, ...) {#NAME, MOED_ROWS_BF16, 2 * TILE_ROWS, multiply_##NAME},
+#include "kernels/formats.def"
+    {NULL, MOED_ROWS_F32, 0, NULL},
 };
 
 const struct moed_isa moed_isa_amx = {

@@ -13,6 +13,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/dtype.h"
 #include "kernels/panel.h"
+#include "kernels/quant.h"
 
 enum { HEADER = 5, MAX_WEIGHTS = 40, MAX_ROWS = 9, LD = 48 };
 
@@ -32,13 +33,15 @@ struct fuzz {
     size_t panel_bytes;
 };
 
-/* Where the codes of a format with minimums lie in its block: with codes of zero it decodes to the
- * minimums alone. Their rounding counts even where scaled codes and minimums cancel. */
+/* The planes of a format with minimums: with codes of zero it decodes to the minimums alone. Their
+ * rounding counts even where scaled codes and minimums cancel. */
 static const struct {
     const char *format;
-    uint32_t at, bytes;
-} codes_of[] = {
-    {"Q4_1", 4, 16}, {"Q5_1", 4, 20}, {"Q2_K", 16, 64}, {"Q4_K", 16, 128}, {"Q5_K", 16, 160},
+    struct moed_plane planes[2];
+} with_minimums[] = {
+#define MOED_QUANT(id, NAME, block, bytes, scales, d_at, small_at, low, high, ...) \
+    {MOED_MINIMUM_##scales ? #NAME : "", {low, high}},
+#include "kernels/formats.def"
 };
 
 static void *make(size_t n, size_t size)
@@ -62,11 +65,13 @@ static void find_minimums(struct fuzz *f)
 
     f->minimum = make((size_t)f->weights * f->cols, sizeof(float));
     memcpy(copy, f->file, bytes);
-    for (size_t i = 0; i < sizeof(codes_of) / sizeof(codes_of[0]); i++) {
-        if (strcmp(codes_of[i].format, f->format->name) != 0)
+    for (size_t i = 0; i < sizeof with_minimums / sizeof with_minimums[0]; i++) {
+        if (strcmp(with_minimums[i].format, f->format->name) != 0)
             continue;
         for (size_t at = 0; at < bytes; at += f->format->bytes)
-            memset(copy + at + codes_of[i].at, 0, codes_of[i].bytes);
+            for (int p = 0; p < 2; p++)
+                memset(copy + at + with_minimums[i].planes[p].at, 0,
+                       f->format->block / 8 * (size_t)with_minimums[i].planes[p].bits);
         decode_all(f, copy, f->minimum);
     }
     free(copy);

@@ -6,7 +6,7 @@
 #include "kernels/grids.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 
 static const uint8_t *skip(const uint8_t *p, int bytes)
@@ -65,22 +65,44 @@ static float fp4(int n)
     return (float)(n < 8 ? magnitude[n] : -magnitude[n - 8]);
 }
 
-static float legacy(uint32_t id, const uint8_t *b, int i)
+static float f32(const uint8_t *b, int i)
 {
-    const float d = half(u16(b));
+    return from_bits(u32(skip(b, 4 * i)));
+}
 
-    switch (id) {
-    case 2: /* Q4_0 */
-        return (float)(nib(b + 2, i) - 8) * d;
-    case 3: /* Q4_1 */
-        return (float)nib(b + 4, i) * d + half(u16(b + 2));
-    case 6: /* Q5_0 */
-        return (float)(nib(b + 6, i) + 16 * bit(b + 2, i) - 16) * d;
-    case 7: /* Q5_1 */
-        return (float)(nib(b + 8, i) + 16 * bit(b + 4, i)) * d + half(u16(b + 2));
-    default: /* Q8_0 */
-        return (float)(int8_t)b[2 + i] * d;
-    }
+static float f16(const uint8_t *b, int i)
+{
+    return half(u16(skip(b, 2 * i)));
+}
+
+static float bf16(const uint8_t *b, int i)
+{
+    return from_bits(u16(skip(b, 2 * i)) * 65536U);
+}
+
+static float q4_0(const uint8_t *b, int i)
+{
+    return (float)(nib(b + 2, i) - 8) * half(u16(b));
+}
+
+static float q4_1(const uint8_t *b, int i)
+{
+    return (float)nib(b + 4, i) * half(u16(b)) + half(u16(b + 2));
+}
+
+static float q5_0(const uint8_t *b, int i)
+{
+    return (float)(nib(b + 6, i) + 16 * bit(b + 2, i) - 16) * half(u16(b));
+}
+
+static float q5_1(const uint8_t *b, int i)
+{
+    return (float)(nib(b + 8, i) + 16 * bit(b + 4, i)) * half(u16(b)) + half(u16(b + 2));
+}
+
+static float q8_0(const uint8_t *b, int i)
+{
+    return (float)(int8_t)b[2 + i] * half(u16(b));
 }
 
 static float q2_k(const uint8_t *b, int i)
@@ -108,10 +130,9 @@ static float q3_k(const uint8_t *b, int i)
     return half(u16(b + 108)) * (float)(low4 + 16 * hi2 - 32) * (float)v;
 }
 
-static float q4_or_q5_k(uint32_t id, const uint8_t *b, int i)
+static float six_bits_each(const uint8_t *q, const uint8_t *high, const uint8_t *b, int i)
 {
     const uint8_t *sc = b + 4;
-    const uint8_t *q = b + (id == 12 ? 16 : 48);
     const int s = i / 32;
     const int l = i % 32;
     int n = q[32 * (i / 64) + l];
@@ -119,8 +140,8 @@ static float q4_or_q5_k(uint32_t id, const uint8_t *b, int i)
     int min;
 
     n = s % 2 == 1 ? n / 16 : n % 16;
-    if (id == 13) {
-        n += 16 * ((b[16 + l] >> s) & 1);
+    if (high != NULL) {
+        n += 16 * ((high[l] >> s) & 1);
     }
     if (s < 4) {
         scale = sc[s] % 64;
@@ -130,6 +151,16 @@ static float q4_or_q5_k(uint32_t id, const uint8_t *b, int i)
         min = sc[s + 4] / 16 + sc[s] / 64 * 16;
     }
     return half(u16(b)) * (float)scale * (float)n - half(u16(b + 2)) * (float)min;
+}
+
+static float q4_k(const uint8_t *b, int i)
+{
+    return six_bits_each(b + 16, NULL, b, i);
+}
+
+static float q5_k(const uint8_t *b, int i)
+{
+    return six_bits_each(b + 48, b + 16, b, i);
 }
 
 static float q6_k(const uint8_t *b, int i)
@@ -167,25 +198,30 @@ static float nvfp4(const uint8_t *b, int i)
     return fp4(j < 8 ? byte % 16 : byte / 16) * (scale / 2);
 }
 
-static float small(uint32_t id, const uint8_t *b, int i)
+static float iq4_nl(const uint8_t *b, int i)
 {
-    switch (id) {
-    case 20: /* IQ4_NL */
-        return half(u16(b)) * (float)kv[nib(b + 2, i)];
-    case 23:
-        return iq4_xs(b, i);
-    case 39: /* MXFP4 */
-        return (float)ldexp(fp4(nib(b + 1, i)), b[0] - 128);
-    case 40:
-        return nvfp4(b, i);
-    case 35: /* TQ2_0 */
-        return (float)(((b[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32))) & 3) - 1) *
-               half(u16(b + 64));
-    case 41: /* Q1_0 */
-        return bit(b + 2, i) != 0 ? half(u16(b)) : -half(u16(b));
-    default: /* Q2_0 */
-        return (float)(bit(b + 2, 2 * i) + 2 * bit(b + 2, 2 * i + 1) - 1) * half(u16(b));
-    }
+    return half(u16(b)) * (float)kv[nib(b + 2, i)];
+}
+
+static float mxfp4(const uint8_t *b, int i)
+{
+    return (float)ldexp(fp4(nib(b + 1, i)), b[0] - 128);
+}
+
+static float tq2_0(const uint8_t *b, int i)
+{
+    return (float)(((b[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32))) & 3) - 1) *
+           half(u16(b + 64));
+}
+
+static float q1_0(const uint8_t *b, int i)
+{
+    return bit(b + 2, i) != 0 ? half(u16(b)) : -half(u16(b));
+}
+
+static float q2_0(const uint8_t *b, int i)
+{
+    return (float)(bit(b + 2, 2 * i) + 2 * bit(b + 2, 2 * i + 1) - 1) * half(u16(b));
 }
 
 /* Base-3 digit n of a byte that holds ceil(value · 256 / 3^5), by repeated multiplication. */
@@ -240,128 +276,117 @@ static float seven_signs(unsigned bits, int j)
     return ones % 2 == 1 ? -1.0F : 1.0F;
 }
 
-static float iq2(uint32_t id, const uint8_t *b, int i)
+static float iq2_xxs(const uint8_t *b, int i)
 {
-    const int s = i / 32;
-    const int l = i % 32 / 8;
-    const int j = i % 8;
-    const float d = half(u16(b));
-    unsigned code;
-    unsigned index;
-    int u4;
+    const int s = i / 32, l = i % 32 / 8, j = i % 8;
+    const unsigned code = u32(skip(b, 6 + 8 * s));
 
-    switch (id) {
-    case 16: /* IQ2_XXS */
-        code = u32(skip(b, 6 + 8 * s));
-        return d * (0.5F + (float)(code >> 28)) * 0.25F *
-               iq2_value(moed_grid_iq2_xxs, b[2 + 8 * s + l], j) * seven_signs(code >> (7 * l), j);
-    case 17: /* IQ2_XS */
-        code = u16(skip(b, 2 + 8 * s + 2 * l));
-        u4 = l < 2 ? b[66 + s] % 16 : b[66 + s] / 16;
-        return d * (0.5F + (float)u4) * 0.25F * iq2_value(moed_grid_iq2_xs, code % 512, j) *
-               seven_signs(code / 512, j);
-    default: /* IQ2_S */
-        index = b[2 + i / 8] + 256U * (unsigned)((b[66 + s] >> (2 * l)) & 3);
-        u4 = l < 2 ? b[74 + s] % 16 : b[74 + s] / 16;
-        return d * (0.5F + (float)u4) * 0.25F * iq2_value(moed_grid_iq2_s, index, j) *
-               (bit(b + 34, i) != 0 ? -1.0F : 1.0F);
-    }
+    return half(u16(b)) * (0.5F + (float)(code >> 28)) * 0.25F *
+           iq2_value(moed_grid_iq2_xxs, b[2 + 8 * s + l], j) * seven_signs(code >> (7 * l), j);
 }
 
-static float iq3(uint32_t id, const uint8_t *b, int i)
+static float iq2_xs(const uint8_t *b, int i)
+{
+    const int s = i / 32, l = i % 32 / 8, j = i % 8;
+    const unsigned code = u16(skip(b, 2 + 8 * s + 2 * l));
+    const int u4 = l < 2 ? b[66 + s] % 16 : b[66 + s] / 16;
+
+    return half(u16(b)) * (0.5F + (float)u4) * 0.25F * iq2_value(moed_grid_iq2_xs, code % 512, j) *
+           seven_signs(code / 512, j);
+}
+
+static float iq2_s(const uint8_t *b, int i)
+{
+    const int s = i / 32, l = i % 32 / 8;
+    const unsigned index = b[2 + i / 8] + 256U * (unsigned)((b[66 + s] >> (2 * l)) & 3);
+    const int u4 = l < 2 ? b[74 + s] % 16 : b[74 + s] / 16;
+
+    return half(u16(b)) * (0.5F + (float)u4) * 0.25F * iq2_value(moed_grid_iq2_s, index, i % 8) *
+           (bit(b + 34, i) != 0 ? -1.0F : 1.0F);
+}
+
+static float iq3_xxs(const uint8_t *b, int i)
+{
+    const int k = digit_of(moed_grid_iq3_xxs[b[2 + i / 4]], 8, i % 4);
+    const unsigned code = u32(skip(b, 66 + 4 * (i / 32)));
+
+    return half(u16(b)) * (0.5F + (float)(code >> 28)) * 0.5F *
+           (k == 7 ? 62.0F : (float)(4 + 8 * k)) * seven_signs(code >> (7 * (i % 32 / 8)), i % 8);
+}
+
+static float iq3_s(const uint8_t *b, int i)
 {
     const int s = i / 32;
-    const float d = half(u16(b));
-    unsigned index = b[2 + i / 4];
-    unsigned code;
-    int u4;
+    const unsigned index = b[2 + i / 4] + 256U * (unsigned)((b[66 + s] >> (i % 32 / 4)) & 1);
+    const int u4 = s % 2 == 1 ? b[106 + s / 2] / 16 : b[106 + s / 2] % 16;
 
-    if (id == 18) { /* IQ3_XXS */
-        const int k = digit_of(moed_grid_iq3_xxs[index], 8, i % 4);
-
-        code = u32(skip(b, 66 + 4 * s));
-        return d * (0.5F + (float)(code >> 28)) * 0.5F * (k == 7 ? 62.0F : (float)(4 + 8 * k)) *
-               seven_signs(code >> (7 * (i % 32 / 8)), i % 8);
-    }
-    index += 256U * (unsigned)((b[66 + s] >> (i % 32 / 4)) & 1); /* IQ3_S */
-    u4 = s % 2 == 1 ? b[106 + s / 2] / 16 : b[106 + s / 2] % 16;
-    return d * (float)(1 + 2 * u4) * (float)(1 + 2 * digit_of(moed_grid_iq3_s[index], 8, i % 4)) *
+    return half(u16(b)) * (float)(1 + 2 * u4) *
+           (float)(1 + 2 * digit_of(moed_grid_iq3_s[index], 8, i % 4)) *
            (bit(b + 74, i) != 0 ? -1.0F : 1.0F);
 }
 
-static float iq1(uint32_t id, const uint8_t *b, int i)
+static float iq1_value(unsigned index, int i, bool down)
 {
-    const int s = i / 32;
-    const int l = i % 32 / 8;
-    float d;
-    float delta;
-    int u3;
-    unsigned index;
-
-    if (id == 19) { /* IQ1_S */
-        const unsigned word = u16(skip(b, 34 + 2 * s));
-
-        d = half(u16(b));
-        index = b[2 + 4 * s + l] + 256U * ((word >> (3 * l)) % 8);
-        u3 = (int)(word / 4096 % 8);
-        delta = word / 32768 != 0 ? -0.125F : 0.125F;
-    } else { /* IQ1_M */
-        const unsigned nibble = (b[32 + 2 * s + l / 2] >> (4 * (l % 2))) & 15U;
-
-        d = half(b[49] / 16U + b[51] / 16U * 16U + b[53] / 16U * 256U + b[55] / 16U * 4096U);
-        index = b[4 * s + l] + 256U * (nibble % 8);
-        u3 = (int)(u16(skip(b, 48 + i / 64 * 2)) >> (3 * (i / 16 % 4))) & 7;
-        delta = nibble / 8 != 0 ? -0.125F : 0.125F;
-    }
-    return d * (float)(2 * u3 + 1) *
-           ((float)(digit_of(moed_grid_iq1_s[index], 4, i % 8) - 1) + delta);
+    return (float)(digit_of(moed_grid_iq1_s[index], 4, i % 8) - 1) + (down ? -0.125F : 0.125F);
 }
 
-float second_decode(uint32_t id, const uint8_t *block, int i)
+static float iq1_s(const uint8_t *b, int i)
 {
-    switch (id) {
-    case 0:
-        return from_bits(u32(block));
-    case 1:
-        return half(u16(block));
-    case 30:
-        return from_bits(u16(block) * 65536U);
-    case 2:
-    case 3:
-    case 6:
-    case 7:
-    case 8:
-        return legacy(id, block, i);
-    case 10:
-        return q2_k(block, i);
-    case 11:
-        return q3_k(block, i);
-    case 12:
-    case 13:
-        return q4_or_q5_k(id, block, i);
-    case 14:
-        return q6_k(block, i);
-    case 16:
-    case 17:
-    case 22:
-        return iq2(id, block, i);
-    case 18:
-    case 21:
-        return iq3(id, block, i);
-    case 19:
-    case 29:
-        return iq1(id, block, i);
-    case 34:
-        return tq1_0(block, i);
-    case 20:
-    case 23:
-    case 35:
-    case 39:
-    case 40:
-    case 41:
-    case 42:
-        return small(id, block, i);
-    default:
-        abort(); /* a new format needs its second form here */
-    }
+    const int s = i / 32, l = i % 32 / 8;
+    const unsigned word = u16(skip(b, 34 + 2 * s));
+    const unsigned index = b[2 + 4 * s + l] + 256U * ((word >> (3 * l)) % 8);
+
+    return half(u16(b)) * (float)(2 * (int)(word / 4096 % 8) + 1) *
+           iq1_value(index, i, word / 32768 != 0);
 }
+
+static float iq1_m(const uint8_t *b, int i)
+{
+    const int s = i / 32, l = i % 32 / 8;
+    const unsigned nibble = (b[32 + 2 * s + l / 2] >> (4 * (l % 2))) & 15U;
+    const unsigned index = b[4 * s + l] + 256U * (nibble % 8);
+    const int u3 = (int)(u16(skip(b, 48 + i / 64 * 2)) >> (3 * (i / 16 % 4))) & 7;
+
+    return half(b[49] / 16U + b[51] / 16U * 16U + b[53] / 16U * 256U + b[55] / 16U * 4096U) *
+           (float)(2 * u3 + 1) * iq1_value(index, i, nibble / 8 != 0);
+}
+
+/* ggml's names, ids and sizes, typed a second time, by id. */
+const struct second_format second_formats[] = {
+    {"F32", 0, 1, 4, f32},
+    {"F16", 1, 1, 2, f16},
+    {"Q4_0", 2, 32, 18, q4_0},
+    {"Q4_1", 3, 32, 20, q4_1},
+    {"Q5_0", 6, 32, 22, q5_0},
+    {"Q5_1", 7, 32, 24, q5_1},
+    {"Q8_0", 8, 32, 34, q8_0},
+    {"Q8_1", 9, 32, 36, NULL},
+    {"Q2_K", 10, 256, 84, q2_k},
+    {"Q3_K", 11, 256, 110, q3_k},
+    {"Q4_K", 12, 256, 144, q4_k},
+    {"Q5_K", 13, 256, 176, q5_k},
+    {"Q6_K", 14, 256, 210, q6_k},
+    {"Q8_K", 15, 256, 292, NULL},
+    {"IQ2_XXS", 16, 256, 66, iq2_xxs},
+    {"IQ2_XS", 17, 256, 74, iq2_xs},
+    {"IQ3_XXS", 18, 256, 98, iq3_xxs},
+    {"IQ1_S", 19, 256, 50, iq1_s},
+    {"IQ4_NL", 20, 32, 18, iq4_nl},
+    {"IQ3_S", 21, 256, 110, iq3_s},
+    {"IQ2_S", 22, 256, 82, iq2_s},
+    {"IQ4_XS", 23, 256, 136, iq4_xs},
+    {"I8", 24, 1, 1, NULL},
+    {"I16", 25, 1, 2, NULL},
+    {"I32", 26, 1, 4, NULL},
+    {"I64", 27, 1, 8, NULL},
+    {"F64", 28, 1, 8, NULL},
+    {"IQ1_M", 29, 256, 56, iq1_m},
+    {"BF16", 30, 1, 2, bf16},
+    {"TQ1_0", 34, 256, 54, tq1_0},
+    {"TQ2_0", 35, 256, 66, tq2_0},
+    {"MXFP4", 39, 32, 17, mxfp4},
+    {"NVFP4", 40, 64, 36, nvfp4},
+    {"Q1_0", 41, 128, 18, q1_0},
+    {"Q2_0", 42, 64, 18, q2_0},
+    {NULL, 0, 0, 0, NULL},
+};

@@ -45,20 +45,17 @@ static void round_trip(const struct moed_format *format, uint32_t rows, uint32_t
 
 static void packing_loses_nothing(void **state)
 {
-    int formats = 0;
-
     (void)state;
     for (size_t i = 0; moed_format_at(i); i++) {
         const struct moed_format *format = moed_format_at(i);
 
+        assert_int_equal(moed_panel_layout_of(format) != NULL, format->decode != NULL);
         if (!moed_panel_layout_of(format) || moed_panel_is_wide(moed_panel_layout_of(format)))
             continue; /* test_products.c compares what widened ones mean */
-        formats++;
         for (uint32_t rows = 1; rows <= MOED_PANEL_ROWS; rows++)
             for (uint32_t blocks = 1; blocks <= 9; blocks += 2)
                 round_trip(format, rows, blocks * format->block);
     }
-    assert_int_equal(formats, 17);
 }
 
 static void missing_rows_are_zeros(void **state)
