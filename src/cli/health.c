@@ -70,7 +70,7 @@ static int check(const char *text, const struct moed_trust_options *options, uin
     if (status == 0 && url.is_tls)
         status = moed_trust_create(options, &trust, err);
     if (status == 0)
-        status = moed_client_connect(&url, trust, timeout_ms, &stream, NULL, err);
+        status = moed_stream_connect(&url, trust, timeout_ms, &stream, NULL, err);
     if (status == 0) {
         status = judge(&stream, &url, text, err);
         moed_stream_close(&stream);

@@ -23,6 +23,10 @@ _Static_assert(MOED_LOAD_LIST_MAX == OPTION_LIST_MAX, "lists are copied whole");
 
 static const struct option options[] = {
     {"clients", OPTION_NUMBER, LOAD(clients), "N", .help = "connections that ask", .min = 1},
+    {"in-flight", OPTION_NUMBER, LOAD(in_flight), "N",
+     .help = "requests of each client at a time, on a lane", .min = 1},
+    {"api-key", OPTION_TEXT, LOAD(api_key), "KEY", .help = "of a lane", .unset = "none",
+     .secret = true},
     {"seconds", OPTION_SECONDS, LOAD(seconds), "S", .help = "how long"},
     {"rate", OPTION_NUMBER, LOAD(rate), "N",
      .help = "requests a second; latency counts from when one is due", .unset = "any"},
@@ -154,7 +158,8 @@ const struct command load_command = {
         "  moed load http://127.0.0.1:8080 --clients 2000 --rate 8000 --seconds 60\n"
         "  moed load http://127.0.0.1:8080 --clients 64 --rows 1,4,64 --dtype f32 --dtype f16\n"
         "  moed load https://moed.example --ca authority.pem --header 'X-API-Key: s3cret'\n"
-        "  moed load unix:/run/moed.sock --format json --json\n",
+        "  moed load unix:/run/moed.sock --format json --json\n"
+        "  moed load lane:/run/moed.lane --clients 4 --in-flight 16 --dtype bf16\n",
     .options = options,
     .n_options = MOED_ARRAY_LEN(options),
     .arguments_size = sizeof(struct load_arguments),

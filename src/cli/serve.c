@@ -24,7 +24,10 @@ struct serve_arguments {
 
 static const struct option options[] = {
     {"listen", OPTION_TEXTS, AT(listen), "HOST:PORT",
-     .help = "or unix:PATH, systemd's fd:N, fd:NAME; repeatable", .unset = "127.0.0.1:8080"},
+     .help = "or unix:PATH, lane:PATH, systemd's fd:N, fd:NAME; repeatable",
+     .unset = "127.0.0.1:8080"},
+    {"lane-slots", OPTION_NUMBER, SERVER(lane_slots), "N",
+     .help = "requests in flight of one client of a lane", .min = 1},
     {"layers", OPTION_TEXT, SERVER(layers), "0-23,40", .help = "the blocks to serve",
      .unset = "all"},
     {"experts", OPTION_TEXT, SERVER(experts), "0-63", .help = "the experts of each layer to serve",
@@ -132,6 +135,7 @@ static int ask_systemd(struct serve_arguments *serve, char *(*get)(const char *n
 {
     struct moed_server_options *server = &serve->server;
     struct option_texts *listen = &serve->listen;
+    static const char lane[] = "lane:";
     struct systemd systemd;
     int status = systemd_read(&systemd, get, (uint32_t)getpid(), err);
 
@@ -144,9 +148,14 @@ static int ask_systemd(struct serve_arguments *serve, char *(*get)(const char *n
                          MOED_MAX_LISTEN);
     server->notify_socket = systemd.notify_socket;
     server->notify_watchdog_us = systemd.watchdog_us;
-    server->n_listen = listen->n > 0 ? listen->n : server->n_listen; /* one, by default */
-    for (uint32_t i = 0; i < listen->n; i++)
-        server->listen[i] = listen->at[i];
+    if (listen->n > 0)
+        server->n_listen = 0; /* else one, by default */
+    for (uint32_t i = 0; i < listen->n; i++) {
+        if (strncmp(listen->at[i], lane, strlen(lane)) == 0)
+            server->lanes[server->n_lanes++] = listen->at[i] + strlen(lane);
+        else
+            server->listen[server->n_listen++] = listen->at[i];
+    }
     return 0;
 }
 

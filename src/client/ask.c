@@ -88,7 +88,7 @@ int moed_asker_ask(struct moed_asker *asker, const char *request, size_t size,
 
     *out = (struct moed_asked){0};
     if (asker->stream.fd < 0)
-        rc = moed_client_connect(asker->url, asker->trust, asker->timeout_ms, &asker->stream,
+        rc = moed_stream_connect(asker->url, asker->trust, asker->timeout_ms, &asker->stream,
                                  &asker->address, err);
     if (rc != 0)
         return rc;

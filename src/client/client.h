@@ -1,7 +1,7 @@
 /* client: reaching a server and asking it: the text of a URL, connected sockets, HTTP/1.1 answers.
  * What is asked for is the caller's: requests are bytes. */
-#ifndef MOED_CLIENT_H
-#define MOED_CLIENT_H
+#ifndef MOED_SRC_CLIENT_H
+#define MOED_SRC_CLIENT_H
 
 #include "src/base/base.h"
 
@@ -60,12 +60,12 @@ struct moed_address { /* one that a URL stands for, and that has answered */
 /* Connects to the first address of the URL that answers; each of connecting, sending and receiving
  * is then bounded by timeout_ms. `trust` is needed for https only, and outlives the stream.
  * `address` (may be NULL) gets the one that answered. Blocks. MOED_E_IO. */
-int moed_client_connect(const struct moed_url *url, const struct moed_trust *trust,
+int moed_stream_connect(const struct moed_url *url, const struct moed_trust *trust,
                         uint32_t timeout_ms, struct moed_stream *out, struct moed_address *address,
                         struct moed_error *err);
 /* Begins to connect without waiting: the socket does not block and is writable once it is
  * connected. 0 or -errno. Both kinds send what is written at once (TCP_NODELAY). */
-int moed_client_begin(const struct moed_url *url, const struct moed_trust *trust,
+int moed_stream_begin(const struct moed_url *url, const struct moed_trust *trust,
                       const struct moed_address *address, struct moed_stream *out);
 
 /* ---- answers: responses as their bytes arrive; in builds with the server ---- */

@@ -84,7 +84,7 @@ static int cannot(const struct moed_url *url, const char *what, const char *why,
                      url->is_unix ? "" : url->port, what, why);
 }
 
-int moed_client_connect(const struct moed_url *url, const struct moed_trust *trust,
+int moed_stream_connect(const struct moed_url *url, const struct moed_trust *trust,
                         uint32_t timeout_ms, struct moed_stream *out, struct moed_address *address,
                         struct moed_error *err)
 {
@@ -107,7 +107,7 @@ int moed_client_connect(const struct moed_url *url, const struct moed_trust *tru
     return 0;
 }
 
-int moed_client_begin(const struct moed_url *url, const struct moed_trust *trust,
+int moed_stream_begin(const struct moed_url *url, const struct moed_trust *trust,
                       const struct moed_address *address, struct moed_stream *out)
 {
     int failed, fd = open_socket(address, SOCK_NONBLOCK);

@@ -66,7 +66,7 @@ enum connection_outcome connection_open(struct connection *connection, const str
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection};
 
-    if (moed_client_begin(&plan->url, plan->trust, &plan->address, &connection->stream) != 0 ||
+    if (moed_stream_begin(&plan->url, plan->trust, &plan->address, &connection->stream) != 0 ||
         epoll_ctl(connection->epoll, EPOLL_CTL_ADD, connection->stream.fd, &event) != 0)
         return unreached(connection);
     connection->state = CONNECTION_CONNECTING;

@@ -17,7 +17,7 @@ int crowd_init(struct crowd *crowd, const struct plan *plan, struct moed_error *
     if (crowd->members == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for idle and slow connections");
     while (rc == 0 && crowd->n < options->slow + options->idle) {
-        rc = moed_client_connect(&plan->url, plan->trust, options->timeout_ms,
+        rc = moed_stream_connect(&plan->url, plan->trust, options->timeout_ms,
                                  &crowd->members[crowd->n].stream, NULL, err);
         if (rc == 0)
             fcntl(crowd->members[crowd->n++].stream.fd, F_SETFL, O_NONBLOCK);
@@ -53,7 +53,7 @@ static void take_turn(const struct crowd *crowd, struct crowd_member *member, bo
     const struct planned *request = &crowd->plan->requests[0];
 
     if (member->stream.fd < 0) {
-        moed_client_begin(&crowd->plan->url, crowd->plan->trust, &crowd->plan->address,
+        moed_stream_begin(&crowd->plan->url, crowd->plan->trust, &crowd->plan->address,
                           &member->stream); /* if it fails, the next turn tries again */
     } else if (has_ended(member)) {
         hang_up(member);

@@ -15,13 +15,16 @@
 enum moed_load_format { MOED_LOAD_RAW, MOED_LOAD_JSON, MOED_LOAD_KSERVE, MOED_LOAD_FORMATS };
 
 struct moed_load_options {
-    const char *url;                 /* "http://HOST:PORT[/PREFIX]", "https://…" or "unix:PATH" */
+    const char *url;                 /* "http://HOST:PORT[/PREFIX]", "https://…", "unix:PATH" or
+                                        "lane:PATH" */
     struct moed_trust_options trust; /* of https */
     const char *get; /* GET this path instead of computing; such answers are not compared */
     uint32_t clients;
     double seconds;
     uint32_t rate;       /* requests a second, sent when they are due; 0: each client sends its next
                             request when it has the answer to the last */
+    uint32_t in_flight;  /* requests of each client at a time; more than 1: lanes only */
+    const char *api_key; /* of a lane; NULL: none */
     uint32_t spin_us;    /* look so long for an answer before sleeping */
     uint32_t distinct;   /* different requests; 0: enough for each client and each combination */
     uint32_t hidden;     /* width of a row, with `layers`: the server is not asked; 0: it is */

@@ -5,6 +5,7 @@ void moed_load_options_init(struct moed_load_options *options)
 {
     *options = (struct moed_load_options){
         .clients = 1,
+        .in_flight = 1,
         .seconds = 10,
         .timeout_ms = 30000,
         .rows = {1},

@@ -1,6 +1,8 @@
 /* run.c: the loop that sends and receives, and what it counts. */
 #include "run.h"
 
+#include "lane.h"
+
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,7 +260,14 @@ int moed_load_run(const struct moed_load_options *options, struct moed_load_resu
                   struct moed_error *err)
 {
     struct run run = {.options = options, .result = result, .epoll = -1};
-    int rc = raise_file_limit(options, err);
+    int rc;
+
+    if (lane_is_url(options->url))
+        return lane_run(options, result, err);
+    if (options->in_flight > 1)
+        return moed_fail(err, MOED_E_USAGE, "--in-flight: found %u, expected 1 but for a lane",
+                         options->in_flight);
+    rc = raise_file_limit(options, err);
 
     *result = (struct moed_load_result){0};
     moed_random_seed(&run.random, options->seed + 1);

@@ -16,6 +16,9 @@ struct moed_server_options {
     const char *listen[MOED_MAX_LISTEN]; /* "HOST:PORT", "[::1]:8080", "unix:PATH", or "fd:3": a
                                             socket that listens already */
     uint32_t n_listen;
+    const char *lanes[MOED_MAX_LISTEN]; /* paths of lanes: shared memory (<moed/lane.h>) */
+    uint32_t n_lanes;
+    uint32_t lane_slots; /* requests in flight of one client of a lane, at most */
     const char *backend, *isa, *devices;
     uint32_t threads, workers;
     bool f32_rows;  /* --activations f32 */

@@ -20,13 +20,15 @@ BELOW = {
     "model": {"gguf", "rule", "base", "error", "kernels"},
     "moe": {"rule", "base", "error", "kernels"},
     "moed": {"error"},
+    "lane": set(),
+    "remote": {"lane", "base", "error"},
     "backend": {"moed", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"},
 }
 BELOW["wire"] = {"coding", "kserve", "base", "error", "kernels"}  # no models: bytes and rows
 BELOW["kserve"] = {"wire", "base", "error", "kernels"}  # wire's second door
 BELOW["batch"] = BELOW["backend"] | {"backend"}
-BELOW["server"] = BELOW["batch"] | {"batch", "wire", "coding", "kserve"}
-BELOW["load"] = {"client", "wire", "base", "error", "kernels"}
+BELOW["server"] = BELOW["batch"] | {"batch", "wire", "coding", "kserve", "lane"}
+BELOW["load"] = {"client", "remote", "wire", "base", "error", "kernels"}
 BELOW["cli"] = BELOW["server"] | {"server", "load", "client"}
 
 SOURCES = ("src/", "include/", "kernels/")
@@ -38,7 +40,8 @@ TABLES = re.compile(r"(^|/)(grids?|tables?)/|_(grids?|table)\.[ch]$|\.def$")  # 
 DOORS = {"src/base/file.h": "base", "src/base/log.h": "base", "src/model/rule.h": "rule",
          "src/model/scan.h": "model",
          "src/wire/coding.h": "coding", "src/wire/kserve.h": "kserve",
-         "include/moed/error.h": "error", "include/moed/moed.h": "moed"}
+         "include/moed/error.h": "error", "include/moed/moed.h": "moed",
+         "include/moed/lane.h": "lane", "include/moed/client.h": "remote"}
 
 
 def room_of(path):
@@ -93,7 +96,7 @@ def furniture(tree):
 
 # Wings of rooms, lowest first: a wing includes itself and those before it. The first of backend is
 # what stands in no wing; cpu and cuda stand side by side.
-WINGS = {"server": (("http",), ("api",), ("life",)), "backend": (("",), ("cpu", "cuda"))}
+WINGS = {"server": (("http",), ("api",), ("lane",), ("life",)), "backend": (("",), ("cpu", "cuda"))}
 
 
 def wing_of(path):

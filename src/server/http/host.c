@@ -55,7 +55,7 @@ static int open_ports(struct host *host, struct moed_error *err)
     uint32_t each = options->n_listen > 0 ? options->max_connections / options->n_listen : 0;
     int rc = 0;
 
-    if (options->n_listen == 0 || options->n_listen > MOED_MAX_LISTEN)
+    if (options->n_listen + options->n_lanes == 0 || options->n_listen > MOED_MAX_LISTEN)
         return moed_fail(err, MOED_E_USAGE, "--listen: found %u, expected 1 to %d",
                          options->n_listen, MOED_MAX_LISTEN);
     for (uint32_t i = 0; rc == 0 && i < options->n_listen; i++)

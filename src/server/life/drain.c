@@ -31,7 +31,7 @@ void drain_check(struct server *server)
 
     if (server->service.phase != SERVICE_CLOSING)
         return;
-    if (server->host.n_requests == 0) {
+    if (server->host.n_requests == 0 && lanes_busy(&server->lanes) == 0) {
         server_stop(server, 0, "");
     } else if (server->service.out_of_time && server->host.n_away == 0 && !drain->flushing) {
         drain->flushing = true;
@@ -56,13 +56,15 @@ static void on_timeout(uv_timer_t *timer)
     struct server *server = timer->data;
 
     moed_log(MOED_LOG_WARN, "drain: %u requests are left after %u ms, giving up on what is queued",
-             server->host.n_requests, server->options->drain_timeout_ms);
+             server->host.n_requests + lanes_busy(&server->lanes),
+             server->options->drain_timeout_ms);
     give_up(server);
 }
 
 static void stop_accepting(struct server *server)
 {
     host_quiesce(&server->host);
+    lanes_quiesce(&server->lanes);
     server->service.phase = SERVICE_CLOSING;
     uv_timer_start(&server->drain.timer, on_timeout, server->options->drain_timeout_ms, 0);
     drain_check(server);

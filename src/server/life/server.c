@@ -12,6 +12,7 @@ void moed_server_options_init(struct moed_server_options *options)
         .n_listen = 1,
         .backend = "auto",
         .numa = true,
+        .lane_slots = 16,
         .max_batch_rows = 4096,
         .max_queue_rows = 16384,
         .max_queue_requests = 512,
@@ -78,12 +79,17 @@ static int set_up(struct server *server, struct moed_error *err)
         rc = host_open(&server->host, err);
     if (rc != 0)
         return rc;
+    rc = lanes_open(&server->lanes, &server->service, err);
+    if (rc != 0)
+        return rc;
     rc = start_handles(server);
     if (rc != 0)
         return moed_fail(err, MOED_E_IO, "starting the event loop: %s", uv_strerror(rc));
     rc = load_start(server, err);
     for (uint32_t i = 0; rc == 0 && i < server->host.n_ports; i++)
         moed_log(MOED_LOG_INFO, "listening on %s", server->host.ports[i].listener.address);
+    for (uint32_t i = 0; rc == 0 && i < server->lanes.n_ports; i++)
+        moed_log(MOED_LOG_INFO, "listening on %s", server->lanes.ports[i].listener.address);
     return rc;
 }
 
@@ -100,6 +106,7 @@ static void tear_down(struct server *server)
     load_abandon(server);
     host_close_ports(&server->host);
     engine_close(&server->service.engine);
+    lanes_close(&server->lanes);
     uv_walk(&server->host.loop, close_handle, NULL);
     uv_run(&server->host.loop, UV_RUN_DEFAULT);
     uv_loop_close(&server->host.loop);
@@ -126,6 +133,8 @@ int moed_server_run(const struct moed_server_options *options, struct moed_error
     server->host.service = &server->service;
     server->host.after_run = after_run;
     server->host.owner = server;
+    server->lanes.after_run = after_run;
+    server->lanes.owner = server;
     rc = moed_log_start(err);
     if (rc == 0)
         rc = set_up(server, err);

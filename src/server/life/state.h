@@ -11,11 +11,13 @@
 
 #include "src/server/api/service.h"
 #include "src/server/http/host.h"
+#include "src/server/lane/lanes.h"
 
 struct server {
     const struct moed_server_options *options;
     struct host host;
     struct service service;
+    struct lanes lanes;
     struct load load;
     struct drain drain;
     struct reload reload;

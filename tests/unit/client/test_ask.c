@@ -183,7 +183,7 @@ static void test_https_without_trust(void **state)
     (void)state;
     begin(&script, connections);
     script.url.is_tls = true;
-    assert_int_equal(moed_client_connect(&script.url, NULL, 1000, &stream, NULL, &err), MOED_E_IO);
+    assert_int_equal(moed_stream_connect(&script.url, NULL, 1000, &stream, NULL, &err), MOED_E_IO);
     assert_non_null(strstr(err.message, "cannot begin TLS"));
     assert_int_equal(stream.fd, -1);
     moed_stream_close(&stream);
