@@ -1,24 +1,11 @@
-/* lane: moed's shared-memory interface for clients of the same host, version 1. Everything that a
- * client in any language needs; libmoed-client (<moed/client.h>) is one.
+/* lane: moed's shared-memory interface for clients of the same host, version 1: all that a client
+ * in any language needs beside deploy/LANE.md, which has the protocol step by step. libmoed-client
+ * (<moed/client.h>) is one such client.
  *
- * 1. Connect a stream socket to the path of `moed serve --listen lane:PATH` and send struct
- *    moed_lane_hello. The answer is struct moed_lane_welcome, with the descriptor of the memory
- *    (SCM_RIGHTS) if its status is 0. Map `size` bytes of it, shared: struct moed_lane at 0, slot i
- *    at slots_at + i * slot_stride, a struct moed_lane_slot followed by slot_bytes for arrays.
- * 2. To ask, take a slot whose state is FREE (all are at first), write its request and its input
- *    arrays, set the state to SUBMITTED, write the slot's index to queue[submitted % slots] and add
- *    1 to `submitted` (release). Then, if exchanging `asleep` for 0 yields 1, send any byte on the
- *    socket. One thread at a time; up to `slots` requests may be in flight.
- * 3. The answer is there when the slot's state is ANSWERED (acquire), in any order among slots. To
- *    sleep until then, set `waits` to 1, look once more, and wait on `answered` (a futex, not
- *    private), which counts answers; or set it to 2, and a byte arrives on the socket. When you
- * have read the answer, set the state to FREE.
- * 4. Closing the socket ends everything; so does the server's end of it.
- *
- * What the server reads of the memory it copies or checks first: a client that changes it too early
- * gets wrong numbers, and nobody else anything. One that breaks these rules is disconnected.
- * Numbers are little-endian; counters are atomic and 4-byte aligned. Sizes and offsets are in
- * bytes. Letters: rows T, hidden size H, experts E, experts a row K. */
+ * The memory holds struct moed_lane at 0 and slot i at slots_at + i * slot_stride: a struct
+ * moed_lane_slot, followed by slot_bytes for arrays. Numbers are little-endian; those that both
+ * sides write are atomic. Sizes and offsets are in bytes. Letters: rows T, hidden size H, experts
+ * E, experts a row K. */
 #ifndef MOED_LANE_H
 #define MOED_LANE_H
 
@@ -31,6 +18,7 @@
 #define MOED_LANE_ALIGNMENT  64u /* of each array in a slot */
 #define MOED_LANE_TEXT_BYTES 512
 
+/* The handshake, from the client and from the server. */
 struct moed_lane_hello {
     uint64_t magic;
     uint32_t version;
@@ -115,7 +103,6 @@ struct moed_lane_arrays {
     uint64_t logits;               /* [T, E] float, with WANT_LOGITS */
     uint64_t size;
 };
-
 static inline uint64_t moed_lane_place(uint64_t *at, uint64_t bytes)
 {
     const uint64_t place = *at;

@@ -144,13 +144,14 @@ def file_length(tree):
 
 
 def door_length(tree):
-    """Doors of at most 130 lines."""
+    """Doors of at most 130 lines, installed headers of at most 150."""
     for path, text in tree.c_files("include/moed/", "src/"):
         if not path.endswith(".h") or not door_of(path.removeprefix("include/")):
             continue
         lines = text.count("\n")
-        if lines > 130:
-            yield f"{path}: {lines} lines, the limit of a door is 130"
+        limit = 150 if path.startswith("include/") else 130
+        if lines > limit:
+            yield f"{path}: {lines} lines, the limit of a door is {limit}"
 
 
 def function_length(tree):
