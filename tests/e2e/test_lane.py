@@ -220,6 +220,7 @@ class Strangers(LaneCase):
     def test_a_slot_twice(self):
         client = self.lane()
         lane.REQUEST.pack_into(client.memory, client.slot(0), lane.FORWARD, self.layer, 1, 0, 0, 0, 0, 0, 1)
+        client.u32(client.slot(0) + lane.STATE_AT, lane.SUBMITTED)
         client.u32(lane.QUEUE_AT, 0)
         client.u32(lane.QUEUE_AT + 4, 0)
         client.u32(lane.SUBMITTED_AT, 2)  # the server sees both at once

@@ -188,6 +188,18 @@ static void take(struct lane_client *client, uint32_t index)
         lane_answer(slot, err.code, err.message);
 }
 
+/* How a submission breaks the rules, or NULL. */
+static const char *find_wrong(const struct lane_client *client, uint32_t index)
+{
+    if (index >= client->n_slots)
+        return "submitted a slot that it does not have";
+    if (atomic_load(&client->slots[index].busy) ||
+        __atomic_load_n(&lane_shared_slot(client, index)->state, __ATOMIC_ACQUIRE) !=
+            MOED_LANE_SUBMITTED)
+        return "submitted a slot twice";
+    return NULL;
+}
+
 bool lane_client_read(struct lane_client *client)
 {
     const uint32_t submitted = __atomic_load_n(&client->lane->submitted, __ATOMIC_ACQUIRE);
@@ -200,10 +212,10 @@ bool lane_client_read(struct lane_client *client)
         const uint32_t index = __atomic_load_n(
             &client->lane->queue[client->taken % client->n_slots], __ATOMIC_RELAXED);
 
-        if (index >= client->n_slots || atomic_load(&client->slots[index].busy)) {
-            lane_client_leave(client, index >= client->n_slots
-                                          ? "submitted a slot that it does not have"
-                                          : "submitted a slot again before its answer");
+        const char *wrong = find_wrong(client, index);
+
+        if (wrong != NULL) {
+            lane_client_leave(client, wrong);
             return false;
         }
         client->taken++;
