@@ -80,7 +80,7 @@ bool moed_backend_failed(const struct moed_backend *backend);
  * no device but this CPU. */
 int moed_backend_read_gbps(struct moed_backend *backend, double *gbps, struct moed_error *err);
 
-/* To be created and used on the worker's own thread: its OpenMP team belongs to that thread. */
+/* To be created and used on the worker's own thread: its team keeps to that thread's processors. */
 int moed_workspace_create(struct moed_backend *backend, struct moed_workspace **out,
                           struct moed_error *err);
 void moed_workspace_destroy(struct moed_workspace *workspace);

@@ -219,7 +219,8 @@ static void readings_of(const struct resident_layer *layer, struct reading out[M
 /* What the reading threads share. */
 struct progress {
     struct loader *loader;
-    uint8_t *staging; /* one panel's rows for each thread */
+    const struct reading *reading; /* the matrix that is read now */
+    uint8_t *staging;              /* one panel's rows for each thread */
     size_t staging_bytes;
     atomic_ullong done;
     atomic_int status;
@@ -256,8 +257,10 @@ static int read_expert(struct progress *p, const struct reading *r, uint32_t exp
     return MOED_OK;
 }
 
-static void read_one(struct progress *p, const struct reading *r, uint32_t expert)
+static void read_one(void *context, uint32_t expert)
 {
+    struct progress *p = context;
+    const struct reading *r = p->reading;
     const struct moed_backend_options *o = p->loader->options;
     const uint64_t bytes = (uint64_t)r->to->rows * r->to->row_bytes;
     struct moed_error err = {0};
@@ -296,10 +299,16 @@ static size_t largest_panel_in_file(const struct resident *resident)
 static int read_all(struct loader *l)
 {
     struct progress p = {.loader = l, .staging_bytes = largest_panel_in_file(l->to)};
+    struct team *team;
+    int status = team_create(l->options->threads, &team, l->err);
 
+    if (status != MOED_OK)
+        return status;
     p.staging = moed_aligned_alloc(l->options->threads, p.staging_bytes);
-    if (!p.staging)
+    if (!p.staging) {
+        team_destroy(team);
         return moed_fail(l->err, MOED_E_NO_MEMORY, "no memory to read experts into");
+    }
     for (uint32_t i = 0; i < l->to->n_layers; i++) {
         struct reading readings[MATRICES];
 
@@ -307,11 +316,11 @@ static int read_all(struct loader *l)
         for (int m = 0; m < MATRICES; m++) {
             if (!readings[m].to->owned)
                 continue;
-#pragma omp parallel for num_threads(l->options->threads) schedule(dynamic)
-            for (uint32_t e = 0; e < readings[m].to->count; e++)
-                read_one(&p, &readings[m], e);
+            p.reading = &readings[m];
+            team_for(team, readings[m].to->count, 1, read_one, &p);
         }
     }
+    team_destroy(team);
     free(p.staging);
     return atomic_load(&p.status);
 }

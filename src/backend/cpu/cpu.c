@@ -1,6 +1,5 @@
 /* cpu: the CPU backend: resident weights, workspaces, and the passes of a forward call. */
 #include "cpu.h"
-#include "src/backend/team.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +48,7 @@ static int cpu_open(const struct moed_model *model, const struct moed_backend_op
     cpu->base.isa = cpu->isa->name;
     cpu->base.f32_rows = options->f32_rows;
     cpu->base.activations = options->f32_rows ? "f32" : "int8";
-    cpu->base.threads = team_limit(options->threads);
+    cpu->base.threads = options->threads;
     cpu->solo_work = options->solo_work;
     cpu->base.bytes = cpu->resident.bytes;
     *out = &cpu->base;
@@ -145,6 +144,7 @@ static void cpu_workspace_destroy(struct moed_workspace *workspace)
         free(all[i]);
     free(ws->scratch);
     moed_plan_fini(&ws->plan);
+    team_destroy(ws->team);
     free(ws);
 }
 
@@ -183,18 +183,24 @@ static int cpu_workspace_create(struct moed_backend *backend, struct moed_worksp
                                 struct moed_error *err)
 {
     struct cpu_workspace *ws = calloc(1, sizeof *ws);
+    int status = MOED_E_NO_MEMORY;
 
-    if (ws) {
-        ws->base.backend = backend;
-        ws->pass_rows = backend->max_rows < MAX_PASS_ROWS ? backend->max_rows : MAX_PASS_ROWS;
-        if (workspace_init(ws, backend)) {
-            *out = &ws->base;
-            return MOED_OK;
-        }
+    if (!ws)
+        goto no_memory;
+    ws->base.backend = backend;
+    ws->pass_rows = backend->max_rows < MAX_PASS_ROWS ? backend->max_rows : MAX_PASS_ROWS;
+    if (!workspace_init(ws, backend))
+        goto no_memory;
+    status = team_create(backend->threads, &ws->team, err);
+    if (status == MOED_OK)
+        *out = &ws->base;
+    else
         cpu_workspace_destroy(&ws->base);
-    }
-    return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a workspace of %u rows",
-                     backend->max_rows);
+    return status;
+no_memory:
+    if (ws)
+        cpu_workspace_destroy(&ws->base);
+    return moed_fail(err, status, "no memory for a workspace of %u rows", backend->max_rows);
 }
 
 /* ---- forward ---- */
@@ -207,21 +213,38 @@ static bool any_row(const struct pass *p, uint8_t flag)
     return false;
 }
 
+struct rows_task {
+    struct pass *pass;
+    void (*each)(struct pass *p, uint32_t row);
+};
+
+static void one_row(void *context, uint32_t row)
+{
+    const struct rows_task *task = context;
+
+    task->each(task->pass, row);
+}
+
+void cpu_for_rows(struct pass *p, void (*each)(struct pass *p, uint32_t row))
+{
+    const uint32_t share = p->rows / (4 * p->threads); /* rows take about the same time each */
+    struct rows_task task = {p, each};
+
+    team_for(p->team, p->rows, share > 1 ? share : 1, one_row, &task);
+}
+
 static void run(struct pass *p)
 {
     p->x = any_row(p, MOED_ROW_NORM) ? p->ws->normed : p->hidden;
-#pragma omp parallel num_threads(p->threads)
-    {
-        cpu_norm_rows(p);
-        cpu_logits(p);
-        cpu_topk(p);
-        cpu_plan(p);
-        cpu_prepare(p);
-        cpu_gate_up(p);
-        cpu_index(p);
-        cpu_down(p);
-        cpu_finish_rows(p);
-    }
+    cpu_norm_rows(p);
+    cpu_logits(p);
+    cpu_topk(p);
+    cpu_plan(p);
+    cpu_prepare(p);
+    cpu_gate_up(p);
+    cpu_index(p);
+    cpu_down(p);
+    cpu_finish_rows(p);
 }
 
 /* Threads for `rows` rows of a layer. A row's bits do not depend on it. */
@@ -242,6 +265,7 @@ static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
     const struct moed_layer *spec = layer->spec;
     const uint64_t fit = ws->pairs / batch->slots;
     const uint32_t step = fit < ws->pass_rows ? (uint32_t)fit : ws->pass_rows;
+    const uint32_t threads = team_of(cpu, spec, batch->rows);
 
     (void)err; /* arithmetic in memory that is there already cannot fail */
     memset(ws->seen, 0, resident_planned_count(layer));
@@ -251,7 +275,8 @@ static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
             .ws = ws,
             .isa = cpu->isa,
             .layer = layer,
-            .threads = team_of(cpu, spec, batch->rows),
+            .team = threads > 1 ? ws->team : NULL,
+            .threads = threads,
             .rows = batch->rows - t < step ? batch->rows - t : step,
             .slots = batch->slots,
             .hidden = batch->hidden + row * spec->hidden,

@@ -1,6 +1,5 @@
 /* cpu: furniture of the CPU backend. A forward call is cut into passes of at most `pass_rows`
- * rows; a pass runs its phases in one parallel region, all threads of the team calling each phase
- * function, which shares its loop out and ends in a barrier. */
+ * rows; a pass runs its phases one after the other, and each shares its loop out to the team. */
 #ifndef MOED_BACKEND_CPU_H
 #define MOED_BACKEND_CPU_H
 
@@ -8,6 +7,7 @@
 
 #include "kernels/cpu/cpu.h"
 #include "src/backend/resident.h"
+#include "src/backend/team.h"
 #include "src/backend/vtable.h"
 
 struct cpu_backend {
@@ -68,12 +68,14 @@ struct cpu_workspace {
     uint8_t *skip, *shared;            /* [pass] */
     uint8_t *seen;                     /* [2E + 1] planned experts of the whole call */
     struct cpu_scratch *scratch;       /* one a thread */
+    struct team *team;                 /* NULL: one thread */
 };
 
 struct pass {
     struct cpu_workspace *ws;
     const struct moed_isa *isa;
     const struct resident_layer *layer;
+    struct team *team; /* NULL: the caller alone */
     uint32_t threads;
     uint32_t rows, slots;
     const float *hidden; /* [rows, H] as they came */
@@ -90,7 +92,16 @@ static inline uint8_t row_flags(const struct pass *p, uint32_t row)
     return p->flags ? p->flags[row] : 0;
 }
 
-/* ---- phases, in order; called by every thread of the team ---- */
+/* Scratch of the calling thread. */
+static inline struct cpu_scratch *scratch_of(const struct pass *p)
+{
+    return &p->ws->scratch[team_rank()];
+}
+
+/* A phase's loop over the rows of a pass: each(p, row). */
+void cpu_for_rows(struct pass *p, void (*each)(struct pass *p, uint32_t row));
+
+/* ---- phases, in order ---- */
 void cpu_norm_rows(struct pass *p);   /* x */
 void cpu_logits(struct pass *p);      /* logits */
 void cpu_topk(struct pass *p);        /* ids, weights, skip, shared */
@@ -149,7 +160,7 @@ uint32_t cpu_product(const struct pass *p, const struct inputs *in, const struct
                      const struct block *next, float *tile);
 
 /* out[i × ld + c] for all columns of a matrix that is not per expert and rows [0, rows) of a set.
- * A phase: shared out to the team. */
+ * Shared out to the team. */
 void cpu_multiply_all(struct pass *p, const struct matrix *m, const struct row_set *set, float *out,
                       size_t ld);
 

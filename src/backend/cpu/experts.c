@@ -4,7 +4,6 @@
  * write one float. */
 #include "cpu.h"
 #include "src/backend/norm.h"
-#include "src/backend/team.h"
 
 #include <string.h>
 
@@ -46,20 +45,23 @@ static struct row_set inputs_of(const struct pass *p, bool routed)
     return set;
 }
 
-void cpu_prepare(struct pass *p)
+static void prepare_row(struct pass *p, uint32_t t)
 {
-    const struct row_set x = {.f32 = p->x, .width = p->layer->spec->hidden};
     const struct row_set routed = inputs_of(p, true);
     const struct row_set others = inputs_of(p, false);
 
+    prepare_for(p, &routed, &p->layer->routed, t);
+    prepare_for(p, &others, &p->layer->shared, t);
+    prepare_for(p, &others, &p->layer->chunks, t);
+}
+
+void cpu_prepare(struct pass *p)
+{
+    const struct row_set x = {.f32 = p->x, .width = p->layer->spec->hidden};
+
     if (p->layer->latent_down.data)
         cpu_multiply_all(p, &p->layer->latent_down, &x, p->ws->latent_in, p->layer->spec->latent);
-#pragma omp for schedule(static)
-    for (uint32_t t = 0; t < p->rows; t++) {
-        prepare_for(p, &routed, &p->layer->routed, t);
-        prepare_for(p, &others, &p->layer->shared, t);
-        prepare_for(p, &others, &p->layer->chunks, t);
-    }
+    cpu_for_rows(p, prepare_row);
 }
 
 /* product · expert's scale · pair's weight + expert's bias, over a tile of pairs × columns. */
@@ -120,6 +122,19 @@ static void for_each_part(struct pass *p, uint32_t expert, struct part part,
     }
 }
 
+/* Planned entries of a pass from which on the team lists outliers together. */
+#define INDEX_TOGETHER 64
+
+/* Rows up to which gathering them costs so little that tasks can be small: the last one is what
+ * the others wait for. */
+#define SMALL_ROWS 8
+
+/* Tasks that a phase should have at least, where `each` a thread are enough for many rows. */
+static uint32_t tasks_wanted(const struct pass *p, uint32_t each)
+{
+    return each * p->threads * (p->rows <= SMALL_ROWS ? 4 : 1);
+}
+
 /* How many of `blocks` blocks of columns a task has, up to `most`, if there are to be at least so
  * many tasks. Wide tasks gather their rows seldom; many share out evenly. */
 static uint32_t task_blocks(uint32_t blocks, uint32_t tasks, uint32_t most)
@@ -168,7 +183,7 @@ static void gate_up_block(struct pass *p, const struct gate_up *g, uint32_t col)
 {
     const struct part *t = g->part;
     const struct bank *b = t->which.bank;
-    const struct cpu_scratch *s = &p->ws->scratch[team_rank()];
+    const struct cpu_scratch *s = scratch_of(p);
     const enum moed_rows_kind kind = rows_kind(&b->down);
     const struct block up = {&b->up, t->which.expert, col};
     const struct block gate = {&b->gate, t->which.expert, col};
@@ -206,7 +221,7 @@ static void gather_inputs(struct pass *p, const struct part *t, const struct mat
 static void gate_up_part(struct pass *p, const struct part *t)
 {
     const struct bank *b = t->which.bank;
-    struct cpu_scratch *s = &p->ws->scratch[team_rank()];
+    struct cpu_scratch *s = scratch_of(p);
     const struct moed_gather_shape of_up = cpu_shape(&b->up), of_gate = cpu_shape(&b->gate);
     const struct moed_gather_shape of_down = cpu_shape(&b->down);
     const bool same = of_up.kind == of_gate.kind && of_up.height == of_gate.height;
@@ -237,20 +252,29 @@ static uint32_t widest(const struct moed_layer *spec)
     return most > spec->chunks.width ? most : spec->chunks.width;
 }
 
+/* Tasks of gate and up: an active expert × `wide` columns. */
+struct gate_up_tasks {
+    struct pass *pass;
+    uint32_t wide, an_expert;
+};
+
+static void gate_up_task(void *context, uint32_t task)
+{
+    const struct gate_up_tasks *all = context;
+    const uint32_t col = task % all->an_expert * all->wide;
+
+    for_each_part(all->pass, all->pass->ws->plan.active[task / all->an_expert],
+                  (struct part){.col = col, .end = col + all->wide}, gate_up_part);
+}
+
 void cpu_gate_up(struct pass *p)
 {
     const struct moed_plan *plan = &p->ws->plan;
     const uint32_t blocks = (widest(p->layer->spec) + BLOCK_COLS - 1) / BLOCK_COLS;
-    const uint32_t each = task_blocks(blocks * plan->n_active, 8 * p->threads, blocks);
-    const uint32_t tasks = (blocks + each - 1) / each;
+    const uint32_t each = task_blocks(blocks * plan->n_active, tasks_wanted(p, 8), blocks);
+    struct gate_up_tasks all = {p, each * BLOCK_COLS, (blocks + each - 1) / each};
 
-#pragma omp for schedule(dynamic)
-    for (uint32_t task = 0; task < plan->n_active * tasks; task++) {
-        const uint32_t col = task % tasks * each * BLOCK_COLS;
-
-        for_each_part(p, plan->active[task / tasks],
-                      (struct part){.col = col, .end = col + each * BLOCK_COLS}, gate_up_part);
-    }
+    team_for(p->team, plan->n_active * all.an_expert, 1, gate_up_task, &all);
 }
 
 /* ---- down ---- */
@@ -266,13 +290,21 @@ static void index_part(struct pass *p, const struct part *t)
     p->ws->n_outliers[t->first] = view.n_outliers;
 }
 
+static void index_expert(void *context, uint32_t i)
+{
+    struct pass *p = context;
+
+    for_each_part(p, p->ws->plan.active[i], (struct part){0}, index_part);
+}
+
+/* Little work, which a thread has done alone before others have come, unless there are many rows.
+ */
 void cpu_index(struct pass *p)
 {
     const struct moed_plan *plan = &p->ws->plan;
+    struct team *team = plan->begin[plan->planned] < INDEX_TOGETHER ? NULL : p->team;
 
-#pragma omp for schedule(dynamic)
-    for (uint32_t i = 0; i < plan->n_active; i++)
-        for_each_part(p, plan->active[i], (struct part){0}, index_part);
+    team_for(team, plan->n_active, 1, index_expert, p);
 }
 
 /* A part's rows lie gathered where gate_up_block() put them. */
@@ -298,7 +330,7 @@ static void down_block(struct pass *p, const struct part *t, const struct inputs
 {
     const struct bank *b = t->which.bank;
     const struct moed_plan *plan = &p->ws->plan;
-    const struct cpu_scratch *s = &p->ws->scratch[team_rank()];
+    const struct cpu_scratch *s = scratch_of(p);
     const bool weighed = t->which.routed && p->layer->spec->router.weight_on_input;
     const struct block block = {&b->down, t->which.expert, col};
     const struct block after = {&b->down, t->which.expert, col + BLOCK_COLS};
@@ -348,7 +380,7 @@ struct target {
 static void write_sums(const struct pass *p, const struct target *target, uint32_t col,
                        uint32_t end)
 {
-    const float *sums = p->ws->scratch[team_rank()].sum;
+    const float *sums = scratch_of(p)->sum;
     const uint32_t cols = (end < target->width ? end : target->width) - col;
 
     for (uint32_t t = 0; t < p->rows; t++) {
@@ -360,18 +392,40 @@ static void write_sums(const struct pass *p, const struct target *target, uint32
     }
 }
 
+struct down_tasks {
+    struct pass *pass;
+    const struct target *target;
+    uint32_t wide; /* columns of a task */
+};
+
+static void down_task(void *context, uint32_t task)
+{
+    const struct down_tasks *all = context;
+    const uint32_t col = task * all->wide, end = col + all->wide;
+    struct pass *p = all->pass;
+
+    memset(scratch_of(p)->sum, 0, (size_t)p->rows * all->wide * sizeof(float));
+    for (uint32_t e = all->target->first; e < all->target->end; e++)
+        for_each_part(p, e, (struct part){.col = col, .end = end}, down_part);
+    write_sums(p, all->target, col, end);
+}
+
 static void down(struct pass *p, const struct target *target)
 {
     const uint32_t blocks = (target->width + BLOCK_COLS - 1) / BLOCK_COLS;
-    const uint32_t wide = task_blocks(blocks, 2 * p->threads, TASK_BLOCKS) * BLOCK_COLS;
+    const uint32_t each = task_blocks(blocks, tasks_wanted(p, 2), TASK_BLOCKS);
+    struct down_tasks all = {p, target, each * BLOCK_COLS};
 
-#pragma omp for schedule(dynamic)
-    for (uint32_t col = 0; col < target->width; col += wide) {
-        memset(p->ws->scratch[team_rank()].sum, 0, (size_t)p->rows * wide * sizeof(float));
-        for (uint32_t e = target->first; e < target->end; e++)
-            for_each_part(p, e, (struct part){.col = col, .end = col + wide}, down_part);
-        write_sums(p, target, col, col + wide);
-    }
+    team_for(p->team, (blocks + each - 1) / each, 1, down_task, &all);
+}
+
+static void norm_latent(struct pass *p, uint32_t t)
+{
+    const struct moed_layer *spec = p->layer->spec;
+    const struct norm norm = {MOED_NORM_RMS, p->layer->latent_norm, NULL, spec->block.norm_eps};
+    float *row = p->ws->latent_sum + (size_t)t * spec->latent;
+
+    norm_row(&norm, row, row, spec->latent);
 }
 
 /* Latent experts: their sum lives in L dimensions, is normed there and projected back to H. */
@@ -382,17 +436,10 @@ static void down_latent(struct pass *p)
     const struct target others = {p->output, spec->hidden, spec->experts, p->ws->plan.planned,
                                   true};
     const struct row_set rows = {.f32 = p->ws->latent_sum, .width = spec->latent};
-    const struct norm norm = {MOED_NORM_RMS, p->layer->latent_norm, NULL, spec->block.norm_eps};
 
     down(p, &sum);
-    if (p->layer->latent_norm) {
-#pragma omp for schedule(static)
-        for (uint32_t t = 0; t < p->rows; t++) {
-            float *row = p->ws->latent_sum + (size_t)t * spec->latent;
-
-            norm_row(&norm, row, row, spec->latent);
-        }
-    }
+    if (p->layer->latent_norm)
+        cpu_for_rows(p, norm_latent);
     cpu_multiply_all(p, &p->layer->latent_up, &rows, p->output, spec->hidden);
     down(p, &others);
 }
@@ -409,7 +456,7 @@ void cpu_down(struct pass *p)
 }
 
 /* The block's output of one row from the sum of its experts. */
-static void finish_row(const struct pass *p, uint32_t t)
+static void finish_row(struct pass *p, uint32_t t)
 {
     const struct moed_layer *spec = p->layer->spec;
     const struct moed_block_rule *rule = &spec->block;
@@ -422,6 +469,8 @@ static void finish_row(const struct pass *p, uint32_t t)
     const struct norm post = {MOED_NORM_RMS, p->layer->post_norm, NULL, rule->norm_eps};
     float *out = p->output + t * h;
 
+    if (p->not_finite[t])
+        return;
     for (size_t i = 0; rule->ffn_scale != 1.0F && i < h; i++)
         out[i] *= rule->ffn_scale;
     if (!(flags & MOED_ROW_RESIDUAL))
@@ -434,8 +483,5 @@ static void finish_row(const struct pass *p, uint32_t t)
 
 void cpu_finish_rows(struct pass *p)
 {
-#pragma omp for schedule(static)
-    for (uint32_t t = 0; t < p->rows; t++)
-        if (!p->not_finite[t])
-            finish_row(p, t);
+    cpu_for_rows(p, finish_row);
 }

@@ -1,7 +1,6 @@
 /* cpu_product: a block of a matrix times some rows, packed or not. */
 #include "cpu.h"
 #include "kernels/panel.h"
-#include "src/backend/team.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,34 +112,48 @@ uint32_t cpu_product(const struct pass *p, const struct inputs *in, const struct
         };
 
         p->isa->multiply_rows(&rows, (const float *const *)in->rows, in->gathered.n, tile,
-                              BLOCK_COLS, p->ws->scratch[team_rank()].decoded);
+                              BLOCK_COLS, scratch_of(p)->decoded);
     }
     return block_cols(block);
+}
+
+/* A matrix for all rows, in tasks of a block of columns and as many rows as are taken at a time. */
+struct multiply {
+    struct pass *pass;
+    const struct matrix *matrix;
+    const struct row_set *set;
+    float *out;
+    size_t ld;
+    uint32_t col_blocks, step;
+};
+
+static void multiply_block(void *context, uint32_t task)
+{
+    const struct multiply *all = context;
+    const struct pass *p = all->pass;
+    const struct matrix *m = all->matrix;
+    const uint32_t first = task / all->col_blocks * all->step;
+    const uint32_t n = p->rows - first < all->step ? p->rows - first : all->step;
+    const struct block block = {m, 0, task % all->col_blocks * BLOCK_COLS};
+    struct cpu_scratch *s = scratch_of(p);
+    struct inputs in;
+    uint32_t cols;
+
+    for (uint32_t i = 0; i < n; i++)
+        in.rows[i] = row_of(all->set, rows_kind(m), first + i);
+    cpu_gather(m, n, &s->of_up, &in);
+    cols = cpu_product(p, &in, &block, NULL, s->up);
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(all->out + (first + i) * all->ld + block.col, s->up + (size_t)i * BLOCK_COLS,
+               cols * sizeof *all->out);
 }
 
 void cpu_multiply_all(struct pass *p, const struct matrix *m, const struct row_set *set, float *out,
                       size_t ld)
 {
-    const uint32_t col_blocks = (m->rows + BLOCK_COLS - 1) / BLOCK_COLS;
     const uint32_t step = cpu_rows_at_once(m);
-    const uint32_t row_blocks = (p->rows + step - 1) / step;
+    struct multiply all = {
+        p, m, set, out, ld, .col_blocks = (m->rows + BLOCK_COLS - 1) / BLOCK_COLS, .step = step};
 
-#pragma omp for schedule(dynamic)
-    for (uint32_t task = 0; task < col_blocks * row_blocks; task++) {
-        const uint32_t first = task / col_blocks * step;
-        struct cpu_scratch *s = &p->ws->scratch[team_rank()];
-        const uint32_t n = p->rows - first < step ? p->rows - first : step;
-        const struct block block = {m, 0, task % col_blocks * BLOCK_COLS};
-        struct inputs in;
-
-        for (uint32_t i = 0; i < n; i++)
-            in.rows[i] = row_of(set, rows_kind(m), first + i);
-        cpu_gather(m, n, &s->of_up, &in);
-
-        const uint32_t cols = cpu_product(p, &in, &block, NULL, s->up);
-
-        for (uint32_t i = 0; i < n; i++)
-            memcpy(out + (first + i) * ld + block.col, s->up + (size_t)i * BLOCK_COLS,
-                   cols * sizeof *out);
-    }
+    team_for(p->team, all.col_blocks * ((p->rows + step - 1) / step), 1, multiply_block, &all);
 }

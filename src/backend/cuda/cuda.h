@@ -102,6 +102,7 @@ struct cuda_upload { /* onto the current device */
     uint32_t threads;
     uint64_t slot_bytes, total; /* of the file */
     struct cuda_slot *slots;    /* one a thread */
+    struct team *team;
     atomic_ullong *done;
     struct findings findings; /* about all that was read */
 };

@@ -31,6 +31,8 @@ int cuda_upload_open(struct cuda_upload *u, struct moed_error *err)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory to upload with");
     for (uint32_t i = 0; i < u->threads && status == MOED_OK; i++)
         status = slot_open(u, &u->slots[i], err);
+    if (status == MOED_OK)
+        status = team_create(u->threads, &u->team, err);
     if (status != MOED_OK)
         cuda_upload_close(u);
     return status;
@@ -44,7 +46,9 @@ void cuda_upload_close(struct cuda_upload *u)
         (void)cudaFreeHost(u->slots[i].pinned);
         (void)cudaFree(u->slots[i].raw);
     }
+    team_destroy(u->team);
     free(u->slots);
+    u->team = NULL;
     u->slots = NULL;
 }
 
@@ -91,8 +95,9 @@ static int upload_expert(struct uploading *u, uint32_t expert, struct moed_error
     return status;
 }
 
-static void upload_one(struct uploading *u, uint32_t expert)
+static void upload_one(void *context, uint32_t expert)
 {
+    struct uploading *u = context;
     struct moed_error err = {0};
     int expected = MOED_OK;
     int status;
@@ -127,9 +132,7 @@ int cuda_upload_matrix(struct cuda_upload *upload, const struct cuda_source *sou
     if (status == MOED_OK)
         status = cuda_check(cudaDeviceSynchronize(), "clearing memory", err);
     atomic_store(&u.status, status);
-#pragma omp parallel for num_threads(upload->threads) schedule(dynamic)
-    for (uint32_t e = 0; e < source->to->count; e++)
-        upload_one(&u, e);
+    team_for(upload->team, source->to->count, 1, upload_one, &u);
     status = atomic_load(&u.status);
     if (status == MOED_OK)
         status = wait_for_all(upload, err);
