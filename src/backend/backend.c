@@ -107,6 +107,11 @@ void moed_backend_close(struct moed_backend *backend)
         backend->ops->close(backend);
 }
 
+const char *moed_backend_known(size_t i)
+{
+    return i < MOED_ARRAY_LEN(backends) && backends[i] ? backends[i]->name : NULL;
+}
+
 const char *moed_backend_name(const struct moed_backend *backend)
 {
     return backend->ops->name;

@@ -65,6 +65,8 @@ int moed_backend_open(const struct moed_model *model, const struct moed_backend_
                       struct moed_backend **out, struct moed_error *err);
 void moed_backend_close(struct moed_backend *backend);
 
+/* Names of those that this build has; NULL past the end. */
+const char *moed_backend_known(size_t i);
 const char *moed_backend_name(const struct moed_backend *backend); /* "cpu" */
 const char *moed_backend_isa(const struct moed_backend *backend);  /* "avx512", … */
 /* "int8" or "f16": what quantised weights are multiplied with; "f32": nothing is rounded. */

@@ -23,6 +23,7 @@ struct command {
     const struct option *options;
     size_t n_options;
     size_t arguments_size;
+    void (*print_more)(void);          /* of --help, behind the options; NULL: nothing */
     void (*defaults)(void *arguments); /* the struct is all zeros before; NULL: leave it so */
     /* 0, or a code with the reason: MOED_E_USAGE exits with 2, all others with 1. */
     int (*run)(const struct invocation *invocation, struct moed_error *err);

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "command.h"
+#include "suggest.h"
+#include "version.h"
 
 enum exit_status { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -59,6 +61,8 @@ static void print_help(const struct command *command, const struct option_set *s
         printf("\nOptions [default]:\n");
         options_help(set, stdout);
     }
+    if (command->print_more)
+        command->print_more();
     printf("\nExamples:\n%s", command->examples);
 }
 
@@ -123,27 +127,72 @@ static int run_command(const struct command *command, struct option_words *words
     return status;
 }
 
+static char help_flag[] = "--help";
+
+/* A command that was meant; NULL: none that we know of. */
+static const struct command *meant(const char *name)
+{
+    for (size_t i = 0; i < MOED_ARRAY_LEN(commands); i++)
+        if (suggest_is_slip(name, commands[i]->name))
+            return commands[i];
+    return NULL;
+}
+
+/* Words that stand where a command is expected. */
+static void complain_of_command(const char *name)
+{
+    const size_t length = strlen(name);
+    const struct command *command = meant(name);
+
+    if (needs_server(name)) {
+        fprintf(stderr, "moed: this build has no server (-Dserver=disabled): no `%s`.\n", name);
+        return;
+    }
+    fprintf(stderr, "moed: unknown command \"%s\"", name);
+    if (length > 5 && strcmp(name + length - 5, ".gguf") == 0)
+        fprintf(stderr, ": did you mean `moed %s %s`?", find("serve") ? "serve" : "inspect", name);
+    else if (name[0] == '-')
+        fprintf(stderr, ": a command comes first, as in `moed %s MODEL.gguf`",
+                find("serve") ? "serve" : "inspect");
+    else if (command)
+        fprintf(stderr, ": did you mean `moed %s`?", command->name);
+    fprintf(stderr, "\nTry `moed --help`.\n");
+}
+
+static bool is_one_of(const char *name, const char *const *words)
+{
+    for (; *words; words++)
+        if (strcmp(name, *words) == 0)
+            return true;
+    return false;
+}
+
 int commands_main(int argc, char **argv, char *(*get)(const char *name))
 {
+    static const char *const version[] = {"--version", "-V", "version", NULL};
+    static const char *const help[] = {"--help", "-h", "help", NULL};
     const char *name = argc > 1 ? argv[1] : "";
     const struct command *command = find(name);
     struct option_words words = {.argc = argc - 2, .argv = argv + 2};
 
     if (command)
         return run_command(command, &words, get);
-    if (strcmp(name, "--version") == 0) {
-        printf("moed %s\n", MOED_VERSION);
+    if (is_one_of(name, version)) {
+        version_print();
         return EXIT_FINE;
     }
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+    if (is_one_of(name, help) && argc > 2 && find(argv[2])) { /* `moed help serve` */
+        char *words_of_help[] = {argv[0], argv[2], help_flag};
+
+        return commands_main(3, words_of_help, get);
+    }
+    if (is_one_of(name, help) && argc == 2) {
         print_overview(stdout);
         return EXIT_FINE;
     }
     if (argc < 2)
         print_overview(stderr);
-    else if (needs_server(name))
-        fprintf(stderr, "moed: this build has no server (-Dserver=disabled): no `%s`.\n", name);
     else
-        fprintf(stderr, "moed: unknown command \"%s\".\nTry `moed --help`.\n", name);
+        complain_of_command(is_one_of(name, help) ? argv[2] : name);
     return EXIT_USAGE;
 }

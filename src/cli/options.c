@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "suggest.h"
 #include "value.h"
 
 static void *field_of(const struct option_set *set, const struct option *option)
@@ -51,6 +52,15 @@ static size_t find(const struct option_set *set, const char *word, size_t size)
     return i;
 }
 
+static int unknown(const struct option_set *set, const char *word, struct moed_error *err)
+{
+    char meant[120];
+
+    suggest_option(set, word, meant, sizeof(meant));
+    return moed_fail(err, MOED_E_USAGE, "unknown option %.*s%s", (int)strcspn(word, "="), word,
+                     meant);
+}
+
 /* Reads the flag at argv[*i] and, where it has one, its value; leaves *i at the last word used. */
 static int read_flag(struct option_set *set, struct option_words *words, int *i,
                      struct moed_error *err)
@@ -65,7 +75,7 @@ static int read_flag(struct option_set *set, struct option_words *words, int *i,
     int status;
 
     if (index == set->n)
-        return moed_fail(err, MOED_E_USAGE, "unknown option %.*s", (int)(size + 2), word);
+        return unknown(set, word, err);
     option = &set->options[index];
     snprintf(what, sizeof(what), "--%s", option->name);
     if (!value && option->kind == OPTION_SWITCH)
@@ -97,7 +107,7 @@ int options_read_flags(struct option_set *set, struct option_words *words, struc
         } else if (flags && strncmp(word, "--", 2) == 0) {
             status = read_flag(set, words, &i, err);
         } else if (flags && word[0] == '-' && word[1] != '\0') {
-            status = moed_fail(err, MOED_E_USAGE, "unknown option %s", word);
+            status = unknown(set, word, err);
         } else if (words->n_operands == most) {
             status = moed_fail(err, MOED_E_USAGE, "unexpected \"%s\" after \"%s\"", word,
                                words->operands[most - 1]);

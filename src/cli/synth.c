@@ -1,4 +1,5 @@
 /* synth: writes a model of a known shape with random weights. */
+#include "src/model/synth.h"
 #include "src/model/model.h"
 
 #include <string.h>
@@ -50,14 +51,45 @@ static int run(const struct invocation *invocation, struct moed_error *err)
     return summarise(invocation->operand, (double)(moed_now_ns() - begin + 1) * 1e-9, err);
 }
 
+static void print_list(const char *title, const char *(*name)(size_t i))
+{
+    size_t column = (size_t)printf("\n%s:", title);
+
+    for (size_t i = 0; name(i); i++) {
+        const size_t size = strlen(name(i)) + 1;
+
+        if (column + size > 78)
+            column = (size_t)printf("\n ") - 1;
+        column += (size_t)printf(" %s", name(i));
+    }
+    printf("\n");
+}
+
+static const char *format_name(size_t i)
+{
+    size_t at = 0;
+
+    for (; moed_format_at(at); at++) /* those that can be written */
+        if (moed_format_at(at)->fill && i-- == 0)
+            break;
+    return moed_format_at(at) ? moed_format_at(at)->name : NULL;
+}
+
+static void print_names(void)
+{
+    print_list("Presets", moed_synth_preset_name);
+    print_list("Mixes", moed_synth_mix_name);
+    print_list("Types", format_name);
+}
+
 #define AT(field) offsetof(struct moed_synth_options, field)
 
 static const struct option options[] = {
-    {"preset", OPTION_TEXT, AT(preset), "NAME",
-     .help = "the shape: tiny, qwen3-30b-a3b, qwen3-235b-a22b"},
+    {"preset", OPTION_TEXT, AT(preset), "NAME", .help = "the shape, of those below"},
     {"type", OPTION_TEXT, AT(type), "TYPE",
      .help = "weights: a type (q8_0, bf16) or a mix (q4_k_m)", .unset = "the preset's"},
     {"layers", OPTION_NUMBER, AT(layers), "N", .help = "MoE layers to write", .min = 1},
+    {"force", OPTION_SWITCH, AT(replace), NULL, .help = "replace a file that is there"},
     {"seed", OPTION_SEED, AT(seed), "N", .help = "the same seed writes the same bytes"},
 };
 
@@ -75,5 +107,6 @@ const struct command synth_command = {
     .n_options = MOED_ARRAY_LEN(options),
     .arguments_size = sizeof(struct moed_synth_options),
     .defaults = set_defaults,
+    .print_more = print_names,
     .run = run,
 };

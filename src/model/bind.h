@@ -6,6 +6,8 @@
 #include "keys.h"
 #include "tensor.h"
 
+#define MODEL_MAX_BLOCKS 512 /* llama.cpp's limit too */
+
 struct model_source {
     const struct model_arch *arch;
     struct model_keys keys;

@@ -1,6 +1,8 @@
 /* mixes: the table of mixes and the fallbacks of llama.cpp's quantiser. */
 #include "mixes.h"
 
+#include "synth.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -96,4 +98,9 @@ int model_mix_find(const char *name, struct model_mix *out, struct moed_error *e
         return unknown_type(name, err);
     *out = (struct model_mix){.name = format->name, .base = format->name};
     return 0;
+}
+
+const char *moed_synth_mix_name(size_t i)
+{
+    return i < MOED_ARRAY_LEN(mixes) ? mixes[i].name : NULL;
 }

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_BLOCKS 512 /* llama.cpp's limit too */
-
 /* The public struct and what only this file writes. */
 struct open_model {
     struct moed_model model; /* first: a moed_model is one of these */
@@ -96,9 +94,9 @@ static int read_arch(struct open_model *m, const char *arch_file, struct moed_er
     rc = model_key_u64(&m->source.keys, "block_count", 0, &blocks, err);
     if (rc == MOED_E_NOT_FOUND)
         return moed_fail(err, MOED_E_BAD_FILE, "key %s.block_count is missing", name);
-    if (rc == 0 && (blocks < 1 || blocks > MAX_BLOCKS))
+    if (rc == 0 && (blocks < 1 || blocks > MODEL_MAX_BLOCKS))
         return moed_fail(err, MOED_E_BAD_FILE, "key %s.block_count: found %llu, expected 1 to %d",
-                         name, (unsigned long long)blocks, MAX_BLOCKS);
+                         name, (unsigned long long)blocks, MODEL_MAX_BLOCKS);
     if (rc == 0)
         m->model.block_count = (uint32_t)blocks;
     return rc;
@@ -209,7 +207,7 @@ int moed_model_open(const char *path, const struct moed_model_options *options,
                     struct moed_model **out, struct moed_error *err)
 {
     const struct moed_model_options o = options ? *options : (struct moed_model_options){0};
-    bool chosen[MAX_BLOCKS] = {false};
+    bool chosen[MODEL_MAX_BLOCKS] = {false};
     struct open_model *m = calloc(1, sizeof(*m));
     int rc;
 

@@ -115,16 +115,4 @@ int moed_layer_fingerprint(const struct moed_model *model, const struct moed_lay
 /* The router rule in words and as a formula, one paragraph, for inspect and info. */
 void moed_router_describe(const struct moed_layer *layer, char *out, size_t size);
 
-/* ---- synthetic models ---- */
-struct moed_synth_options {
-    const char *preset; /* a name of moed_synth_preset_name() */
-    const char *type; /* "q4_k_m", "q8_0", …: a format's name or a mix; NULL: the preset's own */
-    uint32_t layers;  /* MoE layers to write, > 0 */
-    uint64_t seed;
-};
-const char *moed_synth_preset_name(size_t i); /* NULL past the end */
-/* Writes a valid GGUF of that shape: random weights of a realistic scale, directly in the packed
- * types. MOED_E_USAGE for an unknown preset or type, listing the known ones. */
-int moed_synth(const char *path, const struct moed_synth_options *options, struct moed_error *err);
-
 #endif

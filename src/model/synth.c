@@ -7,12 +7,14 @@
  * some experts are clearly preferred and none is alone. */
 #include "synth_block.h"
 
-#include "src/model/model.h"
+#include "bind.h"
+#include "src/model/synth.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #define BUFFER_BYTES ((size_t)4 << 20)
 #define EPSILON      1e-6F
@@ -191,8 +193,11 @@ static int read_options(const struct moed_synth_options *options, struct synth *
 
     if (!preset)
         return MOED_E_USAGE;
-    if (options->layers == 0)
-        return moed_fail(s->err, MOED_E_USAGE, "layers: found 0, expected at least 1");
+    if (options->layers == 0 || options->layers > MODEL_MAX_BLOCKS)
+        return moed_fail(s->err, MOED_E_USAGE,
+                         "layers: found %u, expected 1 to %d, the most blocks "
+                         "that a model may have",
+                         options->layers, MODEL_MAX_BLOCKS);
     s->shape.preset = preset;
     s->shape.arch = find_arch(preset->arch);
     s->layers = options->layers;
@@ -201,11 +206,25 @@ static int read_options(const struct moed_synth_options *options, struct synth *
     return model_mix_find(options->type ? options->type : preset->type, &s->shape.mix, s->err);
 }
 
+/* Whatever is there may be a model that took a day to download. */
+static int check_absent(const char *path, const struct moed_synth_options *options,
+                        struct moed_error *err)
+{
+    struct stat st;
+
+    if (options->replace || lstat(path, &st) != 0)
+        return 0;
+    return moed_fail(err, MOED_E_IO, "%s: found a file there, expected none: --force replaces it",
+                     path);
+}
+
 int moed_synth(const char *path, const struct moed_synth_options *options, struct moed_error *err)
 {
     struct synth s = {.err = err};
     int rc = read_options(options, &s);
 
+    if (rc == 0)
+        rc = check_absent(path, options, err);
     if (rc != 0)
         return rc;
     s.buffer = moed_aligned_alloc(1, BUFFER_BYTES);
@@ -217,6 +236,8 @@ int moed_synth(const char *path, const struct moed_synth_options *options, struc
         rc = write_keys(&s);
     if (rc == 0)
         rc = write_blocks(&s);
+    if (rc == 0)
+        rc = check_absent(path, options, err); /* it took a while */
     if (rc == 0)
         rc = moed_gguf_writer_finish(s.writer, err);
     moed_gguf_writer_destroy(s.writer);

@@ -57,4 +57,8 @@ void moed_server_options_init(struct moed_server_options *options);
  * while the process leaves. */
 int moed_server_run(const struct moed_server_options *options, struct moed_error *err);
 
+/* The libraries that the server stands on, with the versions that run: "libuv 1.44.2". NULL past
+ * the end; the text lives until the next call. */
+const char *moed_server_library(size_t i);
+
 #endif

@@ -27,6 +27,10 @@ def moed(*words, **variables):
                           stdin=subprocess.DEVNULL, env={**environment, **variables})
 
 
+def has_server():
+    return "  serve " in moed("--help").stdout
+
+
 class Case(unittest.TestCase):
     def assert_ends(self, result, status, message=""):
         self.assertEqual(result.returncode, status, result.stderr)
@@ -47,8 +51,16 @@ class WithModel(Case):
 class Help(Case):
     def test_version(self):
         result = moed("--version")
-        self.assertRegex(result.stdout, r"^moed \d+\.\d+\.\d+\n$")
         self.assertEqual(result.returncode, 0)
+        first, *lines = result.stdout.splitlines()
+        self.assertRegex(first, r"^moed \d+\.\d+\.\d+$")
+        told = dict(line.split(None, 1) for line in lines)
+        self.assertEqual(set(told), {"backends", "isa", "libraries", "compiler"})
+        self.assertIn("cpu reference", told["backends"])
+        self.assertEqual(told["isa"].count("(chosen here)"), 1)
+        self.assertRegex(told["libraries"], r"libuv \d+\.\d+.*GnuTLS \d" if has_server() else "none")
+        for word in ("-V", "version"):
+            self.assertEqual(moed(word).stdout, result.stdout)
 
     def test_overview_names_every_command(self):
         for words in (["--help"], ["-h"], ["help"]):
@@ -66,6 +78,7 @@ class Help(Case):
             self.assertIn(f"Usage: moed {command}", result.stdout)
             self.assertIn(f"Examples:\n  moed {command}", result.stdout)
             self.assertLessEqual(max(map(len, result.stdout.splitlines())), 100)
+            self.assertEqual(moed("help", command).stdout, result.stdout)
             self.assertNotIn("[]", result.stdout)  # every option says what it is without a flag
 
 
@@ -77,7 +90,34 @@ class Usage(Case):
         self.assert_ends(moed("sevre"), 2, 'moed: unknown command "sevre"')
 
     def test_unknown_option(self):
-        self.assert_ends(moed("bench", "m.gguf", "--row", "1"), 2, "moed: unknown option --row\n")
+        self.assert_ends(moed("bench", "m.gguf", "--zebra", "1"), 2, "moed: unknown option --zebra\n")
+
+    def test_the_right_word_for_a_wrong_one(self):
+        """Slips, and what other programs call it."""
+        for words, hint in ((("bench", "m.gguf", "--row", "1"), "unknown option --row: did you mean --rows?"),
+                            (("inspect", "m.gguf", "--jsn"), "did you mean --json?"),
+                            (("inspect", "m.gguf", "-json"), "did you mean --json?"),
+                            (("inspect", "m.gguf", "--layrs=1"), "unknown option --layrs: did you mean --layers?"),
+                            (("inspect", "m.gguf", "--hlep"), "did you mean --help?"),
+                            (("inspect", "-m", "m.gguf"), "unknown option -m: the file is an operand"),
+                            (("verify", "--model=m.gguf"), "unknown option --model: the file is an operand"),
+                            (("synth", "-o", "m.gguf"), "the file is an operand"),
+                            (("bench", "m.gguf", "-t", "4"), "did you mean --threads N?"),
+                            (("bench", "m.gguf", "-ngl", "99"), "did you mean --backend cuda?"),
+                            (("Inspect", "m.gguf"), "did you mean `moed inspect`?"),
+                            (("insepct", "m.gguf"), "did you mean `moed inspect`?"),
+                            (("m.gguf",), f"did you mean `moed {'serve' if has_server() else 'inspect'} m.gguf`?"),
+                            (("-m", "m.gguf"), "a command comes first"),
+                            (("help", "insepct"), "did you mean `moed inspect`?")):
+            self.assert_ends(moed(*words), 2, hint)
+        if has_server():
+            for words, hint in ((("Serve", "m.gguf"), "did you mean `moed serve`?"),
+                                (("serve", "m.gguf", "--host", "0.0.0.0"), "did you mean --listen HOST:PORT?"),
+                                (("serve", "m.gguf", "--port", "80"), "did you mean --listen HOST:PORT?"),
+                                (("serve", "m.gguf", "-m", "m.gguf"), "the file is an operand"),
+                                (("serve", "m.gguf", "-t", "4"), "did you mean --threads N?"),
+                                (("serve", "m.gguf", "-ngl", "99"), "did you mean --backend cuda?")):
+                self.assert_ends(moed(*words), 2, hint)
 
     def test_wrong_value(self):
         self.assert_ends(moed("bench", "m.gguf", "--rows", "1,x"), 2, '--rows: expected a whole number')
@@ -137,6 +177,15 @@ class Serve(Case):
     def test_a_model_that_is_not_there(self):
         result = moed("serve", "/nowhere/model.gguf", "--listen", "127.0.0.1:0")
         self.assert_ends(result, 1, "moed: /nowhere/model.gguf")
+        self.assertNotIn("listening", result.stderr)
+
+    def test_a_file_that_is_no_model(self):
+        with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+            file.write(b"<!DOCTYPE html><html>")
+            file.flush()
+            result = moed("serve", file.name, "--listen", "127.0.0.1:0")
+        self.assert_ends(result, 1, "found an HTML page")
+        self.assertNotIn("listening", result.stderr)
 
 
 class NoServer(Case):
@@ -216,7 +265,28 @@ class Synth(WithModel):
             self.assertEqual(moed("synth", path, "--preset", "tiny", "--seed", seed).returncode, 0)
             return path.read_bytes()
         self.assertEqual(made("b.gguf", 5), made("c.gguf", 5))
-        self.assertNotEqual(made("b.gguf", 5), made("d.gguf", 6))
+        self.assertNotEqual(made("e.gguf", 5), made("d.gguf", 6))
+
+    def test_a_file_that_is_there_stays_unless_forced(self):
+        path = self.folder / "precious.gguf"
+        path.write_text("a day's download")
+        self.assert_ends(moed("synth", path, "--preset", "tiny"), 1, "found a file there, expected none: --force")
+        self.assertEqual(path.read_text(), "a day's download")
+        self.assertEqual(moed("synth", path, "--preset", "tiny", "--force").returncode, 0)
+        self.assertEqual(path.read_bytes()[:4], b"GGUF")
+
+    def test_more_layers_than_a_model_may_have(self):
+        path = self.folder / "deep.gguf"
+        self.assert_ends(moed("synth", path, "--layers", 513), 2, "found 513, expected 1 to 512")
+        self.assertEqual(list(self.folder.glob("deep.gguf*")), [])
+
+    def test_help_names_what_there_is(self):
+        text = moed("synth", "--help").stdout
+        known = moed("synth", self.folder / "f.gguf", "--preset", "huge").stderr
+        presets = known.split("known:")[1].split("\n")[0].split()
+        self.assertGreater(len(presets), 10)
+        for word in [*presets, "q4_k_m", "MXFP4", "Q8_0"]:
+            self.assertIn(f" {word}", text)
 
     def test_unknown_preset_and_type_list_the_known(self):
         self.assert_ends(moed("synth", self.folder / "e.gguf", "--preset", "huge"), 2, "tiny")

@@ -87,7 +87,7 @@ starts_without_a_shell() { [ "$(b run --isolation chroot "$container" -- /usr/bi
 
 runs_as_nobody() { [ "$(inside /usr/bin/id -u)" = 65532 ]; }
 models_are_read_only() { ! inside /bin/sh -c 'echo x > /models/x'; }
-synthesises() { mode=rw inside /usr/bin/moed synth /models/model.gguf --preset tiny; }
+synthesises() { mode=rw inside /usr/bin/moed synth /models/model.gguf --preset tiny --force; }
 becomes_ready() {
     for _ in $(seq 50); do
         inside /usr/bin/moed health "$url" && return 0

@@ -38,7 +38,7 @@ TABLES = re.compile(r"(^|/)(grids?|tables?)/|_(grids?|table)\.[ch]$|\.def$")  # 
 
 # Doors beside the one that each room has, src/ROOM/ROOM.h; what is installed is one, too.
 DOORS = {"src/base/file.h": "base", "src/base/log.h": "base", "src/model/rule.h": "rule",
-         "src/model/scan.h": "model",
+         "src/model/scan.h": "model", "src/model/synth.h": "model",
          "src/wire/coding.h": "coding", "src/wire/kserve.h": "kserve",
          "include/moed/error.h": "error", "include/moed/moed.h": "moed",
          "include/moed/lane.h": "lane", "include/moed/client.h": "remote"}

@@ -5,6 +5,7 @@
 #include "src/model/architecture.h"
 #include "src/model/mixes.h"
 #include "src/model/presets.h"
+#include "src/model/synth.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ static int drop_file(void **state)
 
 static struct moed_model *make(const char *preset, const char *type, uint32_t layers, uint64_t seed)
 {
-    const struct moed_synth_options options = {preset, type, layers, seed};
+    const struct moed_synth_options options = {preset, type, layers, seed, true};
     struct moed_model *m = NULL;
     struct moed_error err;
 
@@ -189,9 +190,12 @@ static void presets_fit_the_table(void **state)
 
 static void wrong_options(void **state)
 {
-    const struct moed_synth_options cases[] = {
-        {"huge", NULL, 1, 0}, {"tiny", "q9_9", 1, 0}, {"tiny", "Q8_K", 1, 0}, {"tiny", NULL, 0, 0}};
-    const char *const words[] = {"qwen3-30b-a3b", "q4_k_m", "Q6_K", "at least 1"};
+    const struct moed_synth_options cases[] = {{"huge", NULL, 1, 0, true},
+                                               {"tiny", "q9_9", 1, 0, true},
+                                               {"tiny", "Q8_K", 1, 0, true},
+                                               {"tiny", NULL, 0, 0, true},
+                                               {"tiny", NULL, 513, 0, true}};
+    const char *const words[] = {"qwen3-30b-a3b", "q4_k_m", "Q6_K", "1 to 512", "1 to 512"};
     struct moed_error err;
 
     (void)state;
