@@ -31,6 +31,25 @@ static int open_backend(const struct moed_server_options *options,
     return rc;
 }
 
+static int open_model(const struct moed_server_options *options, struct moed_model **out,
+                      struct moed_error *err)
+{
+    const struct moed_model_options model = {
+        .layers = options->layers, .experts = options->experts, .arch_file = options->arch_file};
+
+    return moed_model_open(options->model_path, &model, out, err);
+}
+
+int engine_check(const struct moed_server_options *options, struct moed_error *err)
+{
+    struct moed_model *model;
+    const int rc = open_model(options, &model, err);
+
+    if (rc == 0)
+        moed_model_close(model);
+    return rc;
+}
+
 int engine_load(const struct moed_server_options *options, const struct engine_progress *progress,
                 struct engine *out, struct moed_error *err)
 {
@@ -50,9 +69,7 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
         .progress = progress->report,
         .progress_context = progress->context,
     };
-    const struct moed_model_options model = {
-        .layers = options->layers, .experts = options->experts, .arch_file = options->arch_file};
-    int rc = moed_model_open(options->model_path, &model, &out->model, err);
+    int rc = open_model(options, &out->model, err);
 
     if (rc == 0)
         rc = open_backend(options, &backend, out, err);

@@ -21,6 +21,8 @@ struct engine_progress {
     void *context;
 };
 
+/* Whether the model's headers are such that it may be loaded. */
+int engine_check(const struct moed_server_options *options, struct moed_error *err);
 /* Opens the file and reads the weights: slow. Any thread; the batcher is not started. */
 int engine_load(const struct moed_server_options *options, const struct engine_progress *progress,
                 struct engine *out, struct moed_error *err);

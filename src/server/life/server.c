@@ -85,7 +85,9 @@ static int set_up(struct server *server, struct moed_error *err)
     rc = start_handles(server);
     if (rc != 0)
         return moed_fail(err, MOED_E_IO, "starting the event loop: %s", uv_strerror(rc));
-    rc = load_start(server, err);
+    rc = engine_check(server->options, err); /* before anybody hears that we listen */
+    if (rc == 0)
+        rc = load_start(server, err);
     for (uint32_t i = 0; rc == 0 && i < server->host.n_ports; i++)
         moed_log(MOED_LOG_INFO, "listening on %s", server->host.ports[i].listener.address);
     for (uint32_t i = 0; rc == 0 && i < server->lanes.n_ports; i++)
