@@ -145,7 +145,7 @@ struct moed_cuda_router {
     int32_t *wanted;
     int32_t *pair_of; /* cleared to -1 */
 };
-enum moed_cuda_flags { /* as enum moed_row_flags */
+enum moed_cuda_flags { /* as enum moed_row_flags, which src/backend/cuda/layout.c asserts */
                        MOED_CUDA_SUPPLIED = 1,
                        MOED_CUDA_NO_SHARED = 2,
                        MOED_CUDA_ONLY_SHARED = 4,

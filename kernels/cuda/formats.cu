@@ -4,19 +4,28 @@
 #include <math.h>
 #include <string.h>
 
-#define FORMATS(X) \
-    X(F32)         \
-    X(F16)         \
-    X(BF16)        \
-    X(Q8_0)        \
-    X(Q4_0)        \
-    X(Q4_1) X(Q5_0) X(Q5_1) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4)
+/* By the kind of their scales (kernels/quant.h): those of NVFP4 have no tiles. meson.build leaves
+ * the same out. */
+#define TILES_D(...)    __VA_ARGS__
+#define TILES_D_M(...)  __VA_ARGS__
+#define TILES_E8M0(...) __VA_ARGS__
+#define TILES_UE4M3(...)
+#define TILES_SM4(...)   __VA_ARGS__
+#define TILES_SM6(...)   __VA_ARGS__
+#define TILES_S6_16(...) __VA_ARGS__
+#define TILES_S6_32(...) __VA_ARGS__
+#define TILES_S8(...)    __VA_ARGS__
 
-#define DECLARE(NAME) extern "C" const struct moed_cuda_format moed_cuda_##NAME;
-FORMATS(DECLARE)
+#define DECLARED(NAME)                                  extern "C" const struct moed_cuda_format moed_cuda_##NAME;
+#define MOED_FLOAT(id, NAME, ...)                       DECLARED(NAME)
+#define MOED_QUANT(id, NAME, block, bytes, scales, ...) TILES_##scales(DECLARED(NAME))
+#include "kernels/formats.def"
 
-#define ADDRESS(NAME) &moed_cuda_##NAME,
-static const struct moed_cuda_format *const formats[] = {FORMATS(ADDRESS)};
+static const struct moed_cuda_format *const formats[] = {
+#define MOED_FLOAT(id, NAME, ...)                       &moed_cuda_##NAME,
+#define MOED_QUANT(id, NAME, block, bytes, scales, ...) TILES_##scales(&moed_cuda_##NAME, )
+#include "kernels/formats.def"
+};
 
 const struct moed_cuda_format *moed_cuda_format_at(size_t i)
 {

@@ -103,33 +103,36 @@ HD void put_six_bit_pair(uint8_t *packed, int s, uint8_t scale, uint8_t min)
     }
 }
 
-/* The signed scale of group s of a Q6_K, Q3_K or IQ4_XS block. */
+/* The signed scale of group s of a block whose scales are signed. */
 template <class F> HD int8_t signed_scale(const uint8_t *block, int s)
 {
-    if (F::low == 2) { /* Q3_K */
-        const int low = s < 8 ? block[96 + s] & 15 : block[96 + s - 8] >> 4;
+    const uint8_t *small = block + F::small_at;
 
-        return (int8_t)((low | (block[104 + s % 4] >> (2 * (s / 4)) & 3) << 4) - 32);
+    if (F::file_scales == MOED_SCALES_S6_16) {
+        const int low = s < 8 ? small[s] & 15 : small[s - 8] >> 4;
+
+        return (int8_t)((low | (small[8 + s % 4] >> (2 * (s / 4)) & 3) << 4) - 32);
     }
-    if (F::group == 32) /* IQ4_XS */
-        return (int8_t)(((block[4 + s / 2] >> (4 * (s % 2)) & 15) |
-                         (block[2 + s / 4] >> (2 * (s % 4)) & 3) << 4) -
+    if (F::file_scales == MOED_SCALES_S6_32) /* the word before the nibbles has the high bits */
+        return (int8_t)(((small[s / 2] >> (4 * (s % 2)) & 15) |
+                         (small[s / 4 - 2] >> (2 * (s % 4)) & 3) << 4) -
                         32);
-    return (int8_t)block[192 + s]; /* Q6_K */
+    return (int8_t)small[s];
 }
 
 template <class F> HD void put_signed_scale(uint8_t *block, int s, int8_t scale)
 {
+    uint8_t *small = block + F::small_at;
     const int code = scale + 32;
 
-    if (F::low == 2) {
-        block[96 + s % 8] = (uint8_t)(block[96 + s % 8] | (code & 15) << (s / 8 * 4));
-        block[104 + s % 4] = (uint8_t)(block[104 + s % 4] | code >> 4 << (2 * (s / 4)));
-    } else if (F::group == 32) {
-        block[4 + s / 2] = (uint8_t)(block[4 + s / 2] | (code & 15) << (4 * (s % 2)));
-        block[2 + s / 4] = (uint8_t)(block[2 + s / 4] | code >> 4 << (2 * (s % 4)));
+    if (F::file_scales == MOED_SCALES_S6_16) {
+        small[s % 8] = (uint8_t)(small[s % 8] | (code & 15) << (s / 8 * 4));
+        small[8 + s % 4] = (uint8_t)(small[8 + s % 4] | code >> 4 << (2 * (s / 4)));
+    } else if (F::file_scales == MOED_SCALES_S6_32) {
+        small[s / 2] = (uint8_t)(small[s / 2] | (code & 15) << (4 * (s % 2)));
+        small[s / 4 - 2] = (uint8_t)(small[s / 4 - 2] | code >> 4 << (2 * (s % 4)));
     } else {
-        block[192 + s] = (uint8_t)scale;
+        small[s] = (uint8_t)scale;
     }
 }
 
@@ -154,9 +157,9 @@ template <class F> HD void pack_scales(const uint8_t *block, int row, int b, uin
                block + F::d_at, wide_of_block<F>());
     for (int s = 0; s < tile<F>::small_row && s < tile<F>::groups; s++) {
         if (F::scales == SCALE_SM8)
-            six_bit_pair(block + 4, s, small + 2 * s, small + 2 * s + 1);
+            six_bit_pair(block + F::small_at, s, small + 2 * s, small + 2 * s + 1);
         else if (F::scales == SCALE_SM4)
-            small[s] = block[s];
+            small[s] = block[F::small_at + s];
         else
             small[s] = (uint8_t)signed_scale<F>(block, s);
     }
@@ -171,9 +174,9 @@ template <class F> HD void unpack_scales(const uint8_t *from, int row, int b, ui
                wide_of_block<F>());
     for (int s = 0; s < tile<F>::small_row && s < tile<F>::groups; s++) {
         if (F::scales == SCALE_SM8)
-            put_six_bit_pair(block + 4, s, small[2 * s], small[2 * s + 1]);
+            put_six_bit_pair(block + F::small_at, s, small[2 * s], small[2 * s + 1]);
         else if (F::scales == SCALE_SM4)
-            block[s] = small[s];
+            block[F::small_at + s] = small[s];
         else
             put_signed_scale<F>(block, s, (int8_t)small[s]);
     }

@@ -21,10 +21,11 @@
 #ifndef MOED_CUDA_TILE_CUH
 #define MOED_CUDA_TILE_CUH
 
+#include "cuda.h"
 #include "format.cuh"
 
-constexpr int TILE_ROWS = 16;
-constexpr int BLOCK_K = 64; /* inputs of four steps */
+constexpr int TILE_ROWS = MOED_CUDA_TILE_ROWS;
+constexpr int BLOCK_K = MOED_CUDA_BLOCK_K; /* inputs of four steps */
 
 /* One code of a tile, by the lane that holds it. */
 struct place {

@@ -30,10 +30,14 @@ HD float e8m0_half(uint32_t e)
 /* The table's bytes, 128 more than their values, four a word. */
 template <code_table T> HD constexpr uint32_t table_word(int i)
 {
-    constexpr uint32_t nonlinear[4] = {0x3f2d1801U, 0x766a5d4fU, 0xa6998d81U, 0xf1d9c5b5U};
-    constexpr uint32_t fp4[4] = {0x83828180U, 0x8c888684U, 0x7d7e7f80U, 0x74787a7cU};
+#define ITSELF(value) (value)
+    constexpr int nonlinear[16] = {MOED_NONLINEAR(ITSELF)}, fp4[16] = {MOED_FP4(ITSELF)};
+#undef ITSELF
+    uint32_t word = 0;
 
-    return T == TABLE_FP4 ? fp4[i] : nonlinear[i];
+    for (int byte = 3; byte >= 0; byte--)
+        word = word << 8 | (uint32_t)((T == TABLE_FP4 ? fp4 : nonlinear)[4 * i + byte] + 128);
+    return word;
 }
 
 template <class F> HD float code_value(uint32_t code)

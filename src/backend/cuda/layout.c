@@ -2,6 +2,16 @@
  * sizes. Nothing here calls the device. */
 #include "cuda.h"
 
+/* The device reads the flags of rows as backend.h has them. */
+#define SAME_FLAG(NAME) _Static_assert((int)MOED_CUDA_##NAME == (int)MOED_ROW_##NAME, #NAME)
+SAME_FLAG(SUPPLIED);
+SAME_FLAG(NO_SHARED);
+SAME_FLAG(ONLY_SHARED);
+SAME_FLAG(NORM);
+SAME_FLAG(RESIDUAL);
+SAME_FLAG(ROUTE_ONLY);
+SAME_FLAG(PART);
+
 static int shape(const struct moed_weight *w, bool interleaved, struct moed_cuda_matrix *m,
                  struct moed_error *err)
 {
