@@ -36,7 +36,7 @@ class Suite:
     count: object  # (log, status) -> Tally
     fast: bool = False  # part of --fast
     needs: str = ""  # the suite that builds what this one tests
-    apart: str = ""  # why it is run only when it is named
+    only_if_named: str = ""  # why it is run only when it is named
     lane: str = TESTING  # tests/schedule.py
     environment: dict = dataclasses.field(default_factory=dict)
 
@@ -131,7 +131,7 @@ SUITES = [
           tally.by_last_line, needs="build-gcc"),
     Suite("transformers", [[sys.executable, "tests/transformers/run.py", "--moed",
                             str(WORK / "gcc/src/cli/moed")]], tally.by_last_line, needs="build-gcc",
-          apart="installs torch, 1.3 GB; tests/run.sh build-gcc transformers runs it"),
+          only_if_named="installs torch, 1.3 GB; tests/run.sh build-gcc transformers runs it"),
     Suite("deploy", [[sys.executable, "tests/deploy/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
           tally.by_last_line, needs="build-gcc", lane=ASIDE),
     Suite("fleet", [[sys.executable, "tests/fleet/run.py", "--moed", str(WORK / "gcc/src/cli/moed")]],
@@ -188,8 +188,8 @@ def run(suite):
 
 def run_unless(suite, built, named):
     """The result of a suite, run or not; `built` is that of the suite that it needs."""
-    if suite.apart and suite.name not in named:
-        result = tally.Tally(skipped=1, reasons=[suite.apart])
+    if suite.only_if_named and suite.name not in named:
+        result = tally.Tally(skipped=1, reasons=[suite.only_if_named])
         print(f"{suite.name:16} {result}", flush=True)
         return result
     if built and built.failed:

@@ -68,7 +68,7 @@ static int check_shared(const struct moed_job *job, const struct moed_layer *lay
 {
     const bool wanted = (job->flags & (MOED_ROW_NO_SHARED | MOED_ROW_ROUTE_ONLY)) == 0;
 
-    if (layer->leads || layer->shared.width == 0 || !wanted || job->skip_missing)
+    if (layer->primary || layer->shared.width == 0 || !wanted || job->skip_missing)
         return 0;
     return moed_fail(err, MOED_E_NO_EXPERT,
                      "the shared expert is served where expert 0 is, which is not here: "

@@ -81,7 +81,7 @@ static void gather_routing(struct moed_rows *rows, const struct moed_part *part,
 /* Of partial sums that are to add up, one brings what a row has once. */
 static uint8_t flags_of(const struct moed_job *job, const struct moed_layer *layer)
 {
-    const bool whole = !job->skip_missing || layer->leads;
+    const bool whole = !job->skip_missing || layer->primary;
 
     return (uint8_t)(whole ? job->flags : job->flags | MOED_ROW_NO_SHARED | MOED_ROW_PART);
 }

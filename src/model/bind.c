@@ -239,7 +239,7 @@ int model_bind_layer(const struct model_source *source, const struct model_block
         return rc;
     settle_rules(source->arch, block, out);
     out->held = out->experts;
-    out->leads = true;
+    out->primary = true;
     out->bytes = model_layer_bytes(out);
     return 0;
 }

@@ -113,7 +113,7 @@ int model_hold(const char *text, struct moed_layer *layer, struct model_held *li
     if (rc != 0)
         return rc;
     layer->held = count_of(chosen, layer->experts);
-    layer->leads = chosen[0];
+    layer->primary = chosen[0];
     if (layer->held == layer->experts)
         return 0;
     if (layer->latent_norm.tensor)
@@ -124,7 +124,7 @@ int model_hold(const char *text, struct moed_layer *layer, struct model_held *li
     rc = hold_routed(chosen, layer, lists, err);
     if (rc == 0 && layer->chunk_size > 0)
         rc = hold_chunks(chosen, layer, lists, err);
-    if (rc == 0 && !layer->leads)
+    if (rc == 0 && !layer->primary)
         rc = pick(&layer->shared, 0, NULL, err);
     if (rc != 0)
         model_held_free(lists);

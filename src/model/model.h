@@ -37,7 +37,7 @@ struct moed_layer {
     uint32_t experts; /* E */
     uint32_t used;    /* K */
     uint32_t held;    /* of the E, served here */
-    bool leads;       /* serves expert 0, and so what is computed once a row: the shared expert */
+    bool primary;     /* serves expert 0, and so what is computed once a row: the shared expert */
     uint32_t latent;  /* width that the routed experts read and write; H unless latent */
     struct moed_router_rule router;
     struct moed_weight router_weight; /* [E,H] */

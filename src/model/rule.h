@@ -15,7 +15,7 @@ enum moed_norm { MOED_NORM_RMS, MOED_NORM_LAYER, MOED_NORM_NONE };
 enum moed_residual {
     MOED_RESIDUAL_INPUT,  /* out = h + residual_scale * ffn, h the row before the norm */
     MOED_RESIDUAL_NORMED, /* out = ffn + residual_scale * norm(h) */
-    MOED_RESIDUAL_CALLER  /* not computable from one row: the caller's affair */
+    MOED_RESIDUAL_CALLER  /* not computable from one row: the caller adds it */
 };
 
 struct moed_block_rule {

@@ -394,7 +394,7 @@ class Uploads(unittest.TestCase):
         with self.server.socket() as plain:
             plain.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked"
                           b"\r\n\r\n")
-            for _ in range(17):  # of 64 KiB: heard out to 1 MiB
+            for _ in range(17):  # of 64 KiB: read and thrown away up to 1 MiB
                 plain.sendall(b"10000\r\n" + bytes(65536) + b"\r\n")
             self.assertEqual(harness.read_answer(plain).status, 404)
 

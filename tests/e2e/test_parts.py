@@ -153,11 +153,11 @@ class Info(unittest.TestCase):
             whole = f.whole.get("/v1/moe/info").json()
             shards = [shard.get("/v1/moe/info").json() for shard in f.shards([[0, 1, 3], [2]])]
             for at, layer in enumerate(whole["layers"]):
-                self.assertEqual((layer["experts_held"], layer["leads"]), ([[0, count - 1]], True))
+                self.assertEqual((layer["experts_held"], layer["primary"]), ([[0, count - 1]], True))
                 self.assertRegex(layer["fingerprint"], "^sha256-sampled:[0-9a-f]{64}$")
                 first, second = (shard["layers"][at] for shard in shards)
-                self.assertEqual((first["experts_held"], first["leads"]), ([[0, 1], [3, 3]], True))
-                self.assertEqual((second["experts_held"], second["leads"]), ([[2, 2]], False))
+                self.assertEqual((first["experts_held"], first["primary"]), ([[0, 1], [3, 3]], True))
+                self.assertEqual((second["experts_held"], second["primary"]), ([[2, 2]], False))
                 for part in (first, second):
                     self.assertEqual(part["fingerprint"], layer["fingerprint"])
                     self.assertLess(part["bytes"], layer["bytes"])

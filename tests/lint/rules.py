@@ -198,7 +198,7 @@ def no_exit(tree):
 
 
 def no_environment(tree):
-    """The environment is the command line's affair."""
+    """Only the command line reads the environment."""
     yield from calls(tree, "getenv|secure_getenv|setenv|putenv", ("src/cli/",))
 
 

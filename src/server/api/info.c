@@ -55,7 +55,7 @@ static void add_held(cJSON *object, const struct moed_layer *layer)
 
         cJSON_AddItemToArray(runs, cJSON_CreateDoubleArray(run, 2));
     }
-    cJSON_AddBoolToObject(object, "leads", layer->leads);
+    cJSON_AddBoolToObject(object, "primary", layer->primary);
 }
 
 static int add_fingerprint(cJSON *object, const struct moed_model *model,

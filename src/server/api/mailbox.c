@@ -1,5 +1,5 @@
 /* mailbox.c: a lock-free stack that many workers push to and the loop empties in one exchange.
- * One ring of the bell may stand for many letters: libuv merges them. */
+ * libuv merges wake-ups, so one call of on_bell may find many answers. */
 #include "mailbox.h"
 
 #include "forward.h"

@@ -85,7 +85,7 @@ void body_give_room(struct host *host, uint64_t less)
  * with requests that ask for nothing, where they need no key even. */
 static uint64_t limit_of(const struct request *request)
 {
-    return request->route->takes_rows ? request->host->options->max_body_bytes : BODY_HEARD_OUT_MAX;
+    return request->route->takes_rows ? request->host->options->max_body_bytes : BODY_DISCARD_MAX;
 }
 
 int body_check(const struct request *request, struct moed_error *err)

@@ -7,10 +7,12 @@
 struct request;
 struct host;
 
-/* Bytes that the loop frees itself; to give back more takes the kernel a millisecond or more. */
+/* A body up to this size is freed on the loop; larger ones on the pool, since returning so many
+ * pages to the kernel takes a millisecond or more. */
 enum { BODY_INLINE_FREE = 4 << 20 };
-/* Bytes of a body that nobody wants, which are read for the answer's sake and thrown away. */
-enum { BODY_HEARD_OUT_MAX = 1 << 20 };
+/* How much of a refused body is read and thrown away. A client usually reads its answer only after
+ * it has sent everything; closing earlier would reset the connection and lose the answer. */
+enum { BODY_DISCARD_MAX = 1 << 20 };
 
 struct body {
     bool chunked, has_length;
@@ -24,8 +26,8 @@ struct body {
 
 /* Frees the bytes and gives back their share of what all bodies may hold. On the loop. */
 void body_fini(struct request *request);
-/* Frees the bytes only; any thread that has the request. Their share stays with the request: what
- * was read out of them takes about as much. */
+/* Frees the bytes but goes on counting them, since the rows that were parsed out of them take about
+ * as much memory. Any thread that has the request. */
 void body_drop(struct body *body);
 
 /* Reads the framing headers. */

@@ -1,6 +1,7 @@
-/* framing.c: libmicrohttpd takes the first of two lengths, and a name with a space before its colon
- * for another name; whoever stands before us may not. A request that can be read in two ways is
- * answered 400, and its connection ends, so that nothing of it is taken for the next one. */
+/* framing.c: refuses requests that two programs could read in two ways (request smuggling).
+ * libmicrohttpd uses the first of two Content-Length headers, and reads "Content-Length :" as
+ * another name; a proxy before us may do otherwise. Such a request is answered 400 and its
+ * connection ends, so that no byte of its body can be taken for the next request. */
 #include "framing.h"
 
 #include "request.h"
@@ -29,8 +30,8 @@ static bool is_token(const char *name)
     return true;
 }
 
-/* libmicrohttpd glues a line that begins with a space to the name of the line before: what then
- * begins like a framing header was one, for somebody. */
+/* libmicrohttpd joins a line that begins with a space to the line before it (obsolete folding). A
+ * name that begins like a framing header after that was such a header to somebody else. */
 static bool is_folded(const char *name)
 {
     static const char *const framing[] = {"Content-Length", "Transfer-Encoding"};

@@ -130,7 +130,7 @@ void request_destroy(struct request *r)
     }
 }
 
-/* Also for paths that do not exist: what does is nobody's business without a key. */
+/* Also for paths that do not exist, so that nobody without a key learns which ones do. */
 static int check_key(const struct request *request, struct moed_error *err)
 {
     const struct host *host = request->host;
@@ -174,9 +174,9 @@ static int check_head(struct request *request, const char *path, struct moed_err
     return rc;
 }
 
-/* A refused request is answered when its body has been heard out (and thrown away), so that the
- * client reads our answer and not a broken connection, and may use the connection again. A client
- * that asked first ("Expect") or has much to send is told at once. */
+/* A refused request is answered after its body has arrived and was thrown away, so that the client
+ * reads our answer instead of a broken connection, and can use the connection again. A client that
+ * waits for leave to send ("Expect"), or that has much to send, is answered at once. */
 static enum MHD_Result refuse(struct request *request)
 {
     const struct body *body = &request->body;
@@ -185,7 +185,7 @@ static enum MHD_Result refuse(struct request *request)
         request_fail(request, &request->fault);
         return reply_send(request);
     }
-    if (body->declared > BODY_HEARD_OUT_MAX || request->misframed)
+    if (body->declared > BODY_DISCARD_MAX || request->misframed)
         body_cut(request, request->fault.code, request->fault.message);
     return MHD_YES;
 }
@@ -207,7 +207,7 @@ enum MHD_Result request_take(struct request *request, const char *data, size_t s
         return MHD_YES; /* swallowed */
     request->body.seen += size;
     if (request->fault.code != 0) {
-        if (request->body.seen > BODY_HEARD_OUT_MAX)
+        if (request->body.seen > BODY_DISCARD_MAX)
             body_cut(request, request->fault.code, request->fault.message);
     } else if (body_append(request, data, size, &err) != 0)
         body_cut(request, err.code, err.message);

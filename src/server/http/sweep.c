@@ -1,5 +1,5 @@
-/* sweep.c: looks after what no event will come for: requests that are too slow, and clients that
- * went away unnoticed. libmicrohttpd does not watch a suspended connection, and it misses the end
+/* sweep.c: finds what no event tells of: requests that are too slow, and clients that have closed
+ * their connection. libmicrohttpd does not watch a suspended connection, and it misses the end
  * of one whose last bytes and whose close arrived in the same edge of its epoll descriptor.
  * Everybody is looked at ten times a second, and not with a timer and an epoll entry a request:
  * nearly all requests are done long before. A share at a time, so that ten thousand connections do
@@ -38,7 +38,7 @@ static void check_request(struct request *request, uint64_t now)
         if (age_ms >= ROUND_MS)
             check_body(request, age_ms);
         break;
-    case REQUEST_CUT: /* heard out for long enough */
+    case REQUEST_CUT: /* its client had time to read the answer */
         if ((now - request->turned_ns) / NS_A_MS > LINGER_MS || client_has_left(request->client))
             client_hang_up(request->client);
         break;

@@ -1,5 +1,5 @@
-/* Batch invariance: a row's output bits do not depend on its company, on how a batch is cut, or
- * on the number of threads; on any instruction set. */
+/* Batch invariance: a row's output bits do not depend on the rows beside it, on how a batch is cut,
+ * or on the number of threads; on any instruction set. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -45,7 +45,7 @@ static struct split random_split(void)
 /* What a shard's batcher asks for: one of the parts brings what a row has once. */
 static uint8_t flags_for(const struct moed_layer *layer, uint8_t flags)
 {
-    return (uint8_t)(layer->leads ? flags : flags | MOED_ROW_NO_SHARED | MOED_ROW_PART);
+    return (uint8_t)(layer->primary ? flags : flags | MOED_ROW_NO_SHARED | MOED_ROW_PART);
 }
 
 static void supply(struct answer *out)

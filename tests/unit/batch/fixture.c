@@ -21,7 +21,7 @@ void fixture_init(struct fixture *f, uint32_t max_rows)
                                            .experts = EXPERTS,
                                            .used = USED,
                                            .held = EXPERTS,
-                                           .leads = true,
+                                           .primary = true,
                                            .shared.width = 1};
     }
     f->model = (struct moed_model){.n_layers = LAYERS, .layers = f->layers};

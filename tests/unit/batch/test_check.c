@@ -201,7 +201,7 @@ static void another_shard_leads(void **state)
     (void)state;
     start(&s);
     layer = &s.f.layers[1];
-    layer->leads = false;
+    layer->primary = false;
     layer->held = EXPERTS / 2;
     assert_int_equal(job_refused(s.job, "layer 5: the shared expert is served where expert 0 is"),
                      MOED_E_NO_EXPERT);

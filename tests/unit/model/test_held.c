@@ -74,7 +74,7 @@ static void some_experts(void **state)
     p = &part->layers[0];
     assert_int_equal(p->experts, RECIPE_E);
     assert_int_equal(p->held, 3);
-    assert_false(p->leads);
+    assert_false(p->primary);
     assert_memory_equal(p->routed.place, place, sizeof place);
     assert_memory_equal(p->chunks.place, chunk_place, sizeof chunk_place);
     for (uint32_t e = 0; e < RECIPE_E; e++) {
@@ -130,11 +130,11 @@ static void whole_and_shared(void **state)
     assert_int_equal(model->layers[0].held, RECIPE_E);
     moed_model_close(model);
     model = must_open(&r, "0");
-    assert_true(model->layers[0].leads);
+    assert_true(model->layers[0].primary);
     assert_int_equal(model->layers[0].shared.up.count, 1);
     moed_model_close(model);
     model = must_open(&r, "1-7");
-    assert_false(model->layers[0].leads);
+    assert_false(model->layers[0].primary);
     assert_int_equal(model->layers[0].shared.width, 16);
     assert_int_equal(model->layers[0].shared.up.count, 0);
     moed_model_close(model);

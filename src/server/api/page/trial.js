@@ -47,7 +47,7 @@ class Trial {
 
   show(layer, row, answer, elapsed) {
     const [ids, weights] = [answer.routing.expert_ids[0], answer.routing.weights[0]];
-    const {queue_us: queued, compute_us: computed, batch_rows: company} = answer.timing;
+    const {queue_us: queued, compute_us: computed, batch_rows: batchRows} = answer.timing;
     const largest = Math.max(...weights);
     const experts = ids.map((id, i) => html("tr", {}, html("td", {}, `expert ${id}`),
       html("td", {class: "wide"}, html("meter", {min: 0, max: largest, value: weights[i], "aria-label": `weight of expert ${id}`})),
@@ -55,7 +55,7 @@ class Trial {
     const output = answer.output[0];
     const curl = byId("try-numbers").value.trim() === "" ? [this.command(layer)] : [];
     this.answer.replaceChildren(
-      html("p", {}, `${plain(duration(elapsed / 1e3))} in all: ${whole(queued)} µs queued, ${whole(computed)} µs computed in a batch of ${whole(company)}`),
+      html("p", {}, `${plain(duration(elapsed / 1e3))} in all: ${whole(queued)} µs queued, ${whole(computed)} µs computed in a batch of ${whole(batchRows)}`),
       html("table", {}, html("tbody", {}, ...experts)),
       html("p", {}, `|x| = ${norm(row).toPrecision(4)}, |y| = ${norm(output).toPrecision(4)}; y begins ${output.slice(0, 4).map((value) => value.toPrecision(4)).join(", ")}`),
       outline(output), ...curl);
