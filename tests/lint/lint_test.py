@@ -3,6 +3,7 @@
 import unittest
 
 import commits
+import figures
 import rules
 from source import Tree, functions
 
@@ -100,6 +101,12 @@ static void
 """
         found = [(f.name, f.line, f.lines, f.parameters) for f in functions("x.c", text)]
         self.assertEqual(found, [("first", 2, 4, 2), ("second", 7, 5, 2)])
+
+
+class Figures(unittest.TestCase):
+    def test_circles_are_found(self):
+        self.assertEqual(figures.knots([("a", "b"), ("b", "c"), ("a", "c")]), 0)
+        self.assertEqual(figures.knots([("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")]), 3)
 
 
 class Commits(unittest.TestCase):
