@@ -82,6 +82,11 @@ bool moed_backend_failed(const struct moed_backend *backend);
  * no device but this CPU. */
 int moed_backend_read_gbps(struct moed_backend *backend, double *gbps, struct moed_error *err);
 
+/* Gives the calling thread all processors of OpenMP's places, where the environment had OpenMP bind
+ * it to one of them: for the first moment of a process, since later threads inherit its processors.
+ */
+void moed_backend_unbind(void);
+
 /* To be created and used on the worker's own thread: its team keeps to that thread's processors. */
 int moed_workspace_create(struct moed_backend *backend, struct moed_workspace **out,
                           struct moed_error *err);

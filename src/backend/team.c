@@ -8,6 +8,7 @@
  * environment sets before main(). So a region is entered once, by a thread of the team's own, and
  * left when the team ends. */
 #include "team.h"
+#include "src/backend/backend.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -214,6 +215,31 @@ static void help(struct team *team, uint32_t rank, uint32_t helpers)
 }
 
 /* OpenMP may make fewer threads than asked for, which then do all; without it there is one. */
+/* OMP_PROC_BIND, OMP_PLACES and GOMP_CPU_AFFINITY have bound the main thread to its place before
+ * main() began, and every thread that it makes inherits that. */
+void moed_backend_unbind(void)
+{
+#ifdef _OPENMP
+    cpu_set_t all;
+
+    CPU_ZERO(&all);
+    for (int place = 0; place < omp_get_num_places(); place++) {
+        const int n = omp_get_place_num_procs(place);
+        int *cpus = moed_calloc((uint64_t)(n > 0 ? n : 0) + 1, sizeof *cpus);
+
+        if (!cpus)
+            return;
+        omp_get_place_proc_ids(place, cpus);
+        for (int i = 0; i < n; i++)
+            if (cpus[i] >= 0 && cpus[i] < CPU_SETSIZE)
+                CPU_SET((size_t)cpus[i], &all);
+        free(cpus);
+    }
+    if (CPU_COUNT(&all) > 0)
+        (void)sched_setaffinity(0, sizeof all, &all);
+#endif
+}
+
 static void *host(void *argument)
 {
     struct team *team = argument;

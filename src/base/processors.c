@@ -31,21 +31,10 @@ static int first_sibling(int cpu)
     return first;
 }
 
-/* A container's share of processor time in whole cores (cgroup v2's cpu.max: microseconds of quota
- * and of period, or "max"), rounded up; UINT32_MAX without a limit. More threads than that would
- * spend the quota spinning at barriers. */
+/* More threads than the quota has cores would spend it sooner, and then stand still together. */
 static uint32_t quota(void)
 {
-    unsigned long long of = 0;
-    unsigned long long period = 0;
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-    const bool limited = f && fscanf(f, "%llu %llu", &of, &period) == 2; /* NOLINT(cert-err34-c) */
-
-    if (f)
-        fclose(f);
-    if (!limited || period == 0 || of == 0 || of / period >= MAX_CPUS)
-        return UINT32_MAX;
-    return (uint32_t)((of + period - 1) / period);
+    return moed_quota_read("/proc/self/cgroup", "/sys/fs/cgroup");
 }
 
 static bool allowed(cpu_set_t *set)
@@ -77,8 +66,9 @@ uint32_t moed_physical_cores(void)
 {
     cpu_set_t set;
     uint32_t cores = allowed(&set) ? count_cores(&set) : 1;
+    const uint32_t limit = quota();
 
-    cores = cores < quota() ? cores : quota();
+    cores = cores < limit ? cores : limit;
     return cores > 0 ? cores : 1;
 }
 

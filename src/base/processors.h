@@ -19,4 +19,9 @@ bool moed_cpu_list(const char *list, cpu_set_t *out);
  * those; `out` has room for MOED_NODES_MAX. Returns how many. */
 uint32_t moed_nodes_read(const char *folder, const cpu_set_t *allowed, struct moed_node *out);
 
+/* Processor time in whole cores, rounded up, that the control groups in `groups` (the form of
+ * /proc/self/cgroup, cgroups(7)) leave; they lie below `folder` (/sys/fs/cgroup): v2's there, v1's
+ * in a folder named after the controllers. UINT32_MAX: no limit. */
+uint32_t moed_quota_read(const char *groups, const char *folder);
+
 #endif

@@ -4,10 +4,14 @@
 #include <stdlib.h>
 
 #include "command.h"
+#include "src/backend/backend.h"
 
 int main(int argc, char **argv)
 {
-    const int status = commands_main(argc, argv, getenv);
+    int status;
+
+    moed_backend_unbind();
+    status = commands_main(argc, argv, getenv);
 
     /* A full disk or a closed pipe shows only when the last bytes are written. */
     if (fflush(stdout) != 0 || ferror(stdout)) {
