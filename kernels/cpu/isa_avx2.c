@@ -8,8 +8,8 @@
 #include "vector.h"
 
 #define ISA        avx2
-#define TILE_W     1
-#define TILE_X     4
+#define TILE_W     2
+#define TILE_X     3
 #define MAX_TILE   3
 #define FLOAT_TILE 5
 

@@ -10,8 +10,8 @@
 #include <cpuid.h>
 
 #define ISA        avxvnni
-#define TILE_W     1
-#define TILE_X     4
+#define TILE_W     2
+#define TILE_X     3
 #define MAX_TILE   3
 #define FLOAT_TILE 5
 

@@ -1,15 +1,20 @@
 /* vector: 16 floats as one value, in GCC's and clang's vector extension; the compiler splits it
- * into the registers of the instruction set that this file is compiled for. */
+ * into the registers of the instruction set that this file is compiled for. It does that badly
+ * where a value is compared or converted: AVX2 has 8 floats. */
 #ifndef MOED_KERNELS_VECTOR_H
 #define MOED_KERNELS_VECTOR_H
 
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#define MOED_LANES 8
+#else
 #define MOED_LANES 16
+#endif
 
-typedef float moed_vf __attribute__((vector_size(64)));
-typedef int32_t moed_vi __attribute__((vector_size(64)));
+typedef float moed_vf __attribute__((vector_size(4 * MOED_LANES)));
+typedef int32_t moed_vi __attribute__((vector_size(4 * MOED_LANES)));
 
 #define MOED_INLINE static inline __attribute__((always_inline))
 
@@ -28,7 +33,7 @@ MOED_INLINE void vf_store(float *p, moed_vf v)
 
 MOED_INLINE moed_vf vf_set(float x)
 {
-    return (moed_vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+    return x - (moed_vf){0};
 }
 
 /* where ? a : b, lane by lane; `where` is the result of a comparison. */
@@ -47,13 +52,14 @@ MOED_INLINE moed_vf vf_max(moed_vf a, moed_vf b)
     return vf_select(a > b, a, b);
 }
 
-/* The sum of the lanes, in one fixed order: halves, quarters, pairs. */
-MOED_INLINE float vf_sum(moed_vf v)
+/* The sum of 16 lanes, in one fixed order: halves, quarters, pairs. */
+MOED_INLINE float vf_sum_16(const moed_vf *v)
 {
-    float s[MOED_LANES];
+    float s[16];
 
-    vf_store(s, v);
-    for (int half = MOED_LANES / 2; half > 0; half /= 2)
+    for (int i = 0; i < 16; i += MOED_LANES)
+        vf_store(s + i, v[i / MOED_LANES]);
+    for (int half = 8; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             s[i] += s[i + half];
     return s[0];
