@@ -12,6 +12,7 @@
 #define TILE_X     3
 #define MAX_TILE   3
 #define FLOAT_TILE 5
+#define SUMS_IN_16_BITS
 
 static bool supported(void)
 {

@@ -1,5 +1,5 @@
-/* ops_avx2: the operations of the panel kernels in AVX2 and FMA: two vectors are one panel. With
- * AVX-VNNI the dot product is one instruction. */
+/* ops_avx2: the operations of the panel kernels in AVX2 and FMA: two vectors are one panel.
+ * AVX-VNNI adds a dot product of bytes; without it, see int16.inc. */
 #ifndef MOED_KERNELS_CPU_OPS_H
 #define MOED_KERNELS_CPU_OPS_H
 
@@ -73,12 +73,14 @@ OP vf vf_spread(const float *p)
     return _mm256_broadcast_ss(p);
 }
 
+/* Where an integer sum starts when its codes carry an offset of 1 << bits: that times the sum of
+ * both of `minus`. */
+OP vi vi_start(const int16_t *minus, int bits)
+{
+    return _mm256_madd_epi16(vi_spread(minus), _mm256_set1_epi16((int16_t)(1 << bits)));
+}
+
 #ifdef __AVXVNNI__
-OP vi vi_start(const int32_t *minus, int bits)
-{
-    return _mm256_slli_epi32(_mm256_set1_epi32(*minus), bits);
-}
-
 OP vi vi_dot(vi sum, vi weights, vi inputs)
 {
     return _mm256_dpbusd_avx_epi32(sum, weights, inputs);
@@ -87,28 +89,6 @@ OP vi vi_dot(vi sum, vi weights, vi inputs)
 OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
 {
     return _mm256_dpbusd_avx_epi32(sum, weights, inputs);
-}
-#else
-/* Codes that reach 255 are taken as signed here (below), so that their offset is gone already. */
-OP vi vi_start(const int32_t *minus, int bits)
-{
-    return bits == 7 ? vi_zero() : _mm256_slli_epi32(_mm256_set1_epi32(*minus), bits);
-}
-
-/* Pairs are summed in 16 bits: codes up to 63 times 127, twice, stay far below 32768. */
-OP vi vi_dot(vi sum, vi weights, vi inputs)
-{
-    const vi pairs = _mm256_maddubs_epi16(weights, inputs);
-
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-
-/* Codes less 128 as sign and size, the sign moved to the inputs: 128 · 127 · 2 fits as well. */
-OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
-{
-    const vi with_sign = _mm256_xor_si256(weights, _mm256_set1_epi8((char)0x80));
-
-    return vi_dot(sum, _mm256_abs_epi8(with_sign), _mm256_sign_epi8(inputs, with_sign));
 }
 #endif
 
@@ -209,5 +189,7 @@ OP vf vf_load_ue4m3(const void *p)
 
     return _mm256_mul_ps(vf_from(_mm256_andnot_si256(none, whole)), _mm256_set1_ps(0x1p-10F));
 }
+
+#include "quantise_avx2.h"
 
 #endif

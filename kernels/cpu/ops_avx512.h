@@ -53,12 +53,6 @@ OP vi vi_left(vi a, int n)
     return (vi)((words)a << n);
 }
 
-/* Where an integer sum starts when its codes carry an offset of 1 << bits: *minus << bits. */
-OP vi vi_start(const int32_t *minus, int bits)
-{
-    return _mm512_slli_epi32(_mm512_set1_epi32(*minus), (unsigned)bits);
-}
-
 /* Each byte of `index` (0 to 15) replaced by that byte of the table. */
 OP vi vi_table(const uint8_t *table)
 {
@@ -79,6 +73,13 @@ OP vi vi_spread(const void *p)
 OP vf vf_spread(const float *p)
 {
     return _mm512_set1_ps(*p);
+}
+
+/* Where an integer sum starts when its codes carry an offset of 1 << bits: that times the sum of
+ * both of `minus`. */
+OP vi vi_start(const int16_t *minus, int bits)
+{
+    return _mm512_madd_epi16(vi_spread(minus), _mm512_set1_epi16((int16_t)(1 << bits)));
 }
 
 /* sum + Σ of four products of unsigned weights and signed inputs, in each lane. */

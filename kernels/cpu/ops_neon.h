@@ -77,10 +77,16 @@ OP vi vi_signed_dot(vi sum, vi weights, vi inputs)
     return vdotq_s32(sum, vreinterpretq_s8_s32(weights), vreinterpretq_s8_s32(inputs));
 }
 
-#ifdef __ARM_FEATURE_MATMUL_INT8
-OP vi vi_start(const int32_t *minus, int bits)
+/* The sum of both of `minus`, in every lane. */
+OP vi vi_both(const int16_t *minus)
 {
-    return vld1q_dup_s32(minus) << bits;
+    return vpaddlq_s16(vreinterpretq_s16_s32(vi_spread(minus)));
+}
+
+#ifdef __ARM_FEATURE_MATMUL_INT8
+OP vi vi_start(const int16_t *minus, int bits)
+{
+    return vi_both(minus) << bits;
 }
 
 OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
@@ -89,9 +95,9 @@ OP vi vi_dot_wide(vi sum, vi weights, vi inputs)
 }
 #else
 /* Codes that reach 255 are taken as signed here (below), so that their offset is gone already. */
-OP vi vi_start(const int32_t *minus, int bits)
+OP vi vi_start(const int16_t *minus, int bits)
 {
-    return bits == 7 ? vi_zero() : vld1q_dup_s32(minus) << bits;
+    return bits == 7 ? vi_zero() : vi_both(minus) << bits;
 }
 
 OP vi vi_dot_wide(vi sum, vi weights, vi inputs)

@@ -29,6 +29,7 @@ static const struct moed_peak peaks[] = {
 #if defined(__x86_64__)
     {"fma ymm", "avx2", SUMS(8, 2), moed_peak_fma_ymm},
     {"vpmaddubsw ymm", "avx2", SUMS(8, 8), moed_peak_vpmaddubsw_ymm},
+    {"vpmaddubsw ymm in 16 bits", "avx2", SUMS(8, 8), moed_peak_vpmaddubsw_16_ymm},
     {"vpdpbusd ymm", "avxvnni", SUMS(8, 8), moed_peak_vpdpbusd_ymm},
     {"fma zmm", "avx512", SUMS(16, 2), moed_peak_fma_zmm},
     {"vpdpbusd zmm", "avx512", SUMS(16, 8), moed_peak_vpdpbusd_zmm},
@@ -46,7 +47,7 @@ static const struct {
     const char *isa;
     const char *unit[MOED_ROWS_KINDS]; /* NULL: none of its products takes such rows */
 } uses[] = {
-    {"avx2", {[MOED_ROWS_F32] = "fma ymm", [MOED_ROWS_Q8] = "vpmaddubsw ymm"}},
+    {"avx2", {[MOED_ROWS_F32] = "fma ymm", [MOED_ROWS_Q8] = "vpmaddubsw ymm in 16 bits"}},
     {"avxvnni", {[MOED_ROWS_F32] = "fma ymm", [MOED_ROWS_Q8] = "vpdpbusd ymm"}},
     {"avx512", {[MOED_ROWS_F32] = "fma zmm", [MOED_ROWS_Q8] = "vpdpbusd zmm"}},
     {"avx512bf16",

@@ -14,8 +14,9 @@
 typedef uint32_t peak_loop(uint64_t rounds);
 
 peak_loop moed_peak_f32_baseline, moed_peak_fma_ymm, moed_peak_vpmaddubsw_ymm,
-    moed_peak_vpdpbusd_ymm, moed_peak_fma_zmm, moed_peak_vpdpbusd_zmm, moed_peak_vdpbf16ps_zmm,
-    moed_peak_amx_int8, moed_peak_amx_bf16, moed_peak_fmla, moed_peak_sdot, moed_peak_smmla;
+    moed_peak_vpmaddubsw_16_ymm, moed_peak_vpdpbusd_ymm, moed_peak_fma_zmm, moed_peak_vpdpbusd_zmm,
+    moed_peak_vdpbf16ps_zmm, moed_peak_amx_int8, moed_peak_amx_bf16, moed_peak_fmla, moed_peak_sdot,
+    moed_peak_smmla;
 
 /* Every sum starts elsewhere, or the compiler would see that they are all the same one. A round is
  * `step` on each; the sums become one number that depends on all. */

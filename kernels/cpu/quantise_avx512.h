@@ -3,6 +3,7 @@
 #ifndef MOED_KERNELS_CPU_QUANTISE_AVX512_H
 #define MOED_KERNELS_CPU_QUANTISE_AVX512_H
 
+#include "quantise_sums.h"
 #include "rows.h"
 
 #define QUANTISE_32
@@ -55,17 +56,6 @@ OP void take_outliers(const float *x, uint32_t halves, __mmask16 kept[2], struct
     }
 }
 
-/* Σ of each half's 16 bytes: as unsigned ones, 128 too large each. */
-OP void sum_halves(__m256i q, int32_t minus[2])
-{
-    const __m256i sums =
-        _mm256_sad_epu8(_mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)), _mm256_setzero_si256());
-    const __m256i both = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
-
-    minus[0] = 16 * 128 - _mm256_cvtsi256_si32(both);
-    minus[1] = 16 * 128 - _mm256_extract_epi32(both, 4);
-}
-
 OP void quantise(const float *x, struct moed_q8 *out)
 {
     const vf inf = _mm512_set1_ps(__builtin_inff()), least = _mm512_set1_ps(MOED_VANISHES);
@@ -99,7 +89,7 @@ OP void quantise(const float *x, struct moed_q8 *out)
     sum_halves(q, out->minus);
     out->scale[0] = _mm512_cvtss_f32(scale);
     out->scale[1] = lane_8(scale);
-    out->sum = -(out->scale[0] * (float)out->minus[0] + out->scale[1] * (float)out->minus[1]);
+    out->sum = moed_q8_sum(out);
 }
 
 #endif

@@ -24,12 +24,19 @@ struct moed_q8 {
     int8_t q[32];          /* 0 for an outlier */
     float scale[2];        /* d of each 16: input i is about d · q[i] */
     float sum;             /* Σ d · q of all 32 */
-    int32_t minus[2];      /* −Σ q of each 16 */
+    int16_t minus[2][2];   /* −Σ q of each 16: at places 0 and 1 of each 4, and at 2 and 3 */
     float outlier[2];      /* that of each 16; 0: none */
     uint8_t outlier_at[2]; /* its index in q */
     uint8_t any_outlier;   /* 1 if either is there */
     uint8_t unused;
 };
+
+/* Σ d · q of a block, from its scales and `minus`. */
+static inline float moed_q8_sum(const struct moed_q8 *x)
+{
+    return -(x->scale[0] * (float)(x->minus[0][0] + x->minus[0][1]) +
+             x->scale[1] * (float)(x->minus[1][0] + x->minus[1][1]));
+}
 
 static inline size_t moed_rows_block_bytes(enum moed_rows_kind kind)
 {

@@ -230,6 +230,125 @@ static void every_product(void **state)
     }
 }
 
+/* The bits of a code; 0 for formats that are not packed as they are. */
+static uint32_t code_bits(const struct moed_format *format)
+{
+#define PLANE(bits, at, run)            (bits)
+#define PLANE_BY(bits, at, run, shifts) (bits)
+#define MOED_QUANT(id, NAME, block, bytes, scales, d_at, small_at, low, high, ...) \
+    if (strcmp(format->name, #NAME) == 0)                                          \
+        return (low) + (high);
+#include "kernels/formats.def"
+    return 0;
+}
+
+/* All codes at one end of their range, and all inputs at one end of theirs: the largest sums that
+ * integers of a kernel must hold. */
+static void check_ends(struct rig *g, uint32_t bits, int fill)
+{
+    const struct moed_panel_layout *layout = moed_panel_layout_of(g->format);
+    const size_t block = (size_t)g->view.panel_bytes / (g->cols / g->format->block);
+    const size_t codes = (size_t)g->format->block * 2 * bits;
+    uint64_t row_bytes;
+    float out[2 * LD];
+
+    moed_format_row_bytes(g->format, g->cols, &row_bytes);
+
+    uint8_t *file = malloc(row_bytes * MOED_PANEL_ROWS);
+
+    for (size_t b = 0; b < g->view.panel_bytes; b += block)
+        memset(g->packed + b + (block - codes), fill, codes);
+    moed_panel_unpack(layout, g->packed, MOED_PANEL_ROWS, g->cols, file, row_bytes);
+    for (uint32_t w = 0; w < MOED_PANEL_ROWS; w++)
+        g->format->decode(file + w * row_bytes, g->weights + (size_t)w * g->cols, g->cols);
+    for (uint32_t i = 0; i < 2; i++) {
+        multiply(g, i, 1, out + (size_t)i * LD);
+        for (uint32_t w = 0; w < MOED_PANEL_ROWS; w++) {
+            double scale;
+            const double want = expected(g, i, w, &scale);
+
+            if (!(fabs(out[i * LD + w] - want) <= g->rounding * scale))
+                fail_msg("%s %s, codes of bytes %d: %g, expected %g", g->isa->name, g->format->name,
+                         fill, out[i * LD + w], want);
+        }
+    }
+    free(file);
+}
+
+static void codes_at_their_ends(void **state)
+{
+    struct moed_random r;
+
+    (void)state;
+    moed_random_seed(&r, 13);
+    for (size_t i = 0; moed_isa_at(i); i++)
+        for (const struct moed_product *p = moed_isa_at(i)->products;
+             moed_isa_at(i)->supported() && p->format; p++) {
+            struct rig g = {.isa = moed_isa_at(i), .product = p, .rounding = 2e-6};
+            float x[256];
+
+            g.format = moed_format_by_name(p->format);
+            if (p->rows != MOED_ROWS_Q8 || code_bits(g.format) == 0)
+                continue;
+            g.cols = 256;
+            g.weight_rows = MOED_PANEL_ROWS;
+            g.panels = 1;
+            make_rows(&g, &r);
+            make_weights(&g, &r);
+            for (uint32_t row = 0; row < 2; row++) {
+                for (uint32_t c = 0; c < g.cols; c++)
+                    x[c] = row == 0 ? 1.0F : -1.0F;
+                g.isa->prepare(p->rows, x, g.cols, g.rows + row * moed_rows_bytes(p->rows, g.cols));
+                for (uint32_t c = 0; c < g.cols; c++)
+                    g.meaning[row * g.cols + c] = x[c];
+            }
+            check_ends(&g, code_bits(g.format), 0);
+            check_ends(&g, code_bits(g.format), 255);
+            free(g.rows);
+            free(g.meaning);
+            free(g.packed);
+            free(g.weights);
+        }
+}
+
+/* Rows are prepared by instructions of each set's own, and must be the same. */
+static void all_prepare_alike(void **state)
+{
+    enum { cols = 32, times = 2000 };
+    static const float special[] = {0.0F, NAN, INFINITY, 1e-37F, 40.0F, -40.0F, 3e38F, -0.0F};
+    const struct moed_isa *first = moed_isa_at(0);
+    struct moed_random r;
+
+    (void)state;
+    moed_random_seed(&r, 14);
+    for (int t = 0; t < times; t++) {
+        const bool few = t % 3 == 0;
+        struct moed_q8 want, got;
+        float x[cols];
+
+        for (int c = 0; c < cols; c++)
+            x[c] = few ? 0.0F : moed_random_gaussian(&r);
+        for (int n = 0; n < t % 4; n++)
+            x[(t * 7 + n * 11) % cols] = special[(t / 4 + n * 3) % 8];
+        first->prepare(MOED_ROWS_Q8, x, cols, &want);
+        for (size_t i = 1; moed_isa_at(i); i++) {
+            if (!moed_isa_at(i)->supported())
+                continue;
+            moed_isa_at(i)->prepare(MOED_ROWS_Q8, x, cols, &got);
+            assert_memory_equal(got.q, want.q, sizeof want.q);
+            assert_memory_equal(got.minus, want.minus, sizeof want.minus);
+            assert_int_equal(got.any_outlier, want.any_outlier);
+            for (int h = 0; h < 2; h++) {
+                assert_true(got.scale[h] == want.scale[h] ||
+                            (isnan(got.scale[h]) && isnan(want.scale[h])));
+                assert_true(got.outlier[h] == want.outlier[h]);
+                if (want.outlier[h] != 0.0F)
+                    assert_int_equal(got.outlier_at[h], want.outlier_at[h]);
+            }
+        }
+    }
+}
+
 /* What rounding rows costs: int8 under a scale for 16, and outliers do not matter. */
 static void prepared_rows_are_close(void **state)
 {
@@ -297,6 +416,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_product),
+        cmocka_unit_test(codes_at_their_ends),
+        cmocka_unit_test(all_prepare_alike),
         cmocka_unit_test(prepared_rows_are_close),
         cmocka_unit_test(what_is_not_finite_stays_so),
     };
