@@ -182,6 +182,21 @@ class Refused(Served):
     def test_a_block_that_is_none(self):
         self.assertIn("norm_ffn", self.refusal(self.hidden, 0, block="moe").detail)
 
+    def test_lists_are_taken_for_rows(self):
+        expected = self.client.forward(self.hidden, 0)
+        for rows in (self.hidden.tolist(), tuple(map(tuple, self.hidden.tolist()))):
+            found = self.client.forward(rows, 0)
+            np.testing.assert_array_equal(found.output, expected.output)
+            self.assertEqual(found.output.dtype, np.float32)
+            np.testing.assert_array_equal(self.client.route(rows, 0).routing.expert_ids,
+                                          self.client.route(self.hidden, 0).routing.expert_ids)
+        for kind, words, rows in ((ValueError, "equally many", [[1.0, 2.0], [3.0]]),
+                                  (ValueError, "equally many", [["one"]]),
+                                  (TypeError, "a bytes, expected a numpy array", b"\0\0\0\0"),
+                                  (TypeError, "a float, expected a numpy array", 1.0)):
+            with self.subTest(words), self.assertRaisesRegex(kind, words):
+                self.client.forward(rows, 0)
+
     def test_what_is_refused_here(self):
         routing = self.client.route(self.hidden, 0).routing
         for kind, words, rows, options in (

@@ -52,6 +52,12 @@ class Attach(unittest.TestCase):
         alone = models.make("Olmoe").model.layers[0].mlp
         self.assertIn("outside of a numbered layer", self.refusal(alone, "http://x"))
 
+    def test_a_second_time(self):
+        model = models.make("Qwen3Moe")
+        with served(model) as server, attached(model, server.url):
+            with self.assertRaisesRegex(ValueError, "attached already"):
+                attach(model, server.url)
+
     def test_gradients(self):
         model = models.make("Qwen3Moe")
         with served(model) as server, attached(model, server.url):

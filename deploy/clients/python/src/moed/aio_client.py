@@ -9,7 +9,7 @@ from typing import TypeVar, Unpack
 
 from .aio_pool import AsyncPool
 from .answers import Result
-from .arrays import Array
+from .arrays import Hidden
 from .calls import (Call, ForwardOptions, RouteOptions, forward_call, headers_of, info_call,
                     route_call)
 from .errors import ConnectionFailed, MoedError, ServerError, server_error
@@ -32,12 +32,12 @@ class AsyncClient:
         self._shards: Shards | None = None
         self._lock = asyncio.Lock()
 
-    async def forward(self, hidden: Array, layer: int, *, deadline: float | None = None,
+    async def forward(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
                       **options: Unpack[ForwardOptions]) -> Result:
         """The MoE block of `layer` over rows of shape [..., H]. `deadline` in seconds from now."""
         return await self._call(forward_call(hidden, layer, options), deadline)
 
-    async def route(self, hidden: Array, layer: int, *, deadline: float | None = None,
+    async def route(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
                     **options: Unpack[RouteOptions]) -> Result:
         """The experts that the router chooses for rows of shape [..., H]."""
         return await self._call(route_call(hidden, layer, options), deadline)

@@ -7,6 +7,7 @@ the answer comes back in the form that the rows had.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Hidden = Array | Sequence[Any]  # an array, or lists of numbers, which are taken for float32
 
 _SIZES = {"f32": 4, "f16": 2, "bf16": 2}
 _NAMES = {"float32": "f32", "float16": "f16", "uint16": "bf16", "bfloat16": "bf16"}
@@ -47,8 +49,22 @@ class Rows:
         return values.reshape(*self.lead, values.shape[-1])
 
 
-def pack(hidden: Array) -> Rows:
-    """An array of shape [..., H] as rows. One vector is one row."""
+def _as_array(hidden: Hidden) -> Array:
+    if isinstance(hidden, np.ndarray):
+        return hidden
+    if not isinstance(hidden, (list, tuple)):
+        raise TypeError(f"hidden states are a {type(hidden).__name__}, expected a numpy array, or a "
+                        "list of rows")
+    try:
+        return np.asarray(hidden, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError("hidden states are a list that is no array, expected rows of equally many "
+                         f"numbers: {error}") from error
+
+
+def pack(hidden: Hidden) -> Rows:
+    """An array of shape [..., H], or lists, as rows. One vector is one row."""
+    hidden = _as_array(hidden)
     name = _NAMES.get(hidden.dtype.name)
     if name is None:
         raise TypeError(f"hidden states are {hidden.dtype}, expected float32, float16, "

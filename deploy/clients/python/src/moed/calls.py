@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import numpy as np
 
 from .answers import Asked, Response, Result, Routing, add_up, read
-from .arrays import Array, Rows, check_dtype, pack
+from .arrays import Hidden, Rows, check_dtype, pack
 from .info import Info, parse_info
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class RouteOptions(TypedDict, total=False):
     block: str  # norm_ffn: the rows are normed first
 
 
-def forward_call(hidden: Array, layer: int, options: ForwardOptions) -> Call[Result]:
+def forward_call(hidden: Hidden, layer: int, options: ForwardOptions) -> Call[Result]:
     """POST /v1/moe/layers/{L}/forward."""
     rows = pack(hidden)
     asked = Asked(rows, _check_parts(options.get("parts", ("output",))))
@@ -104,7 +104,7 @@ def forward_call(hidden: Array, layer: int, options: ForwardOptions) -> Call[Res
                 lambda results: add_up(results, dtype, rows))
 
 
-def route_call(hidden: Array, layer: int, options: RouteOptions) -> Call[Result]:
+def route_call(hidden: Hidden, layer: int, options: RouteOptions) -> Call[Result]:
     """POST /v1/moe/layers/{L}/route: the router alone."""
     rows = pack(hidden)
     parts = ("routing", "logits") if options.get("logits", False) else ("routing",)

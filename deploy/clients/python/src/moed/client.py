@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TypeVar, Unpack
 
 from .answers import Result
-from .arrays import Array
+from .arrays import Hidden
 from .calls import (Call, ForwardOptions, RouteOptions, forward_call, headers_of, info_call,
                     route_call)
 from .errors import ConnectionFailed, MoedError, ServerError, server_error
@@ -35,12 +35,12 @@ class Client:
         self._shards: Shards | None = None
         self._lock = threading.Lock()
 
-    def forward(self, hidden: Array, layer: int, *, deadline: float | None = None,
+    def forward(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
                 **options: Unpack[ForwardOptions]) -> Result:
         """The MoE block of `layer` over rows of shape [..., H]. `deadline` in seconds from now."""
         return self._call(forward_call(hidden, layer, options), deadline)
 
-    def route(self, hidden: Array, layer: int, *, deadline: float | None = None,
+    def route(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
               **options: Unpack[RouteOptions]) -> Result:
         """The experts that the router chooses for rows of shape [..., H]."""
         return self._call(route_call(hidden, layer, options), deadline)

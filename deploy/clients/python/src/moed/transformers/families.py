@@ -75,6 +75,9 @@ def blocks_of(model: nn.Module) -> Iterator[Block]:
             raise ValueError(f"{path or 'the model'}: an MoE block outside of a numbered layer")
         found = True
         yield Block(int(numbers[-1]), model.get_submodule(parent), name, module, family)
+    if not found and any(type(module).__name__ == "RemoteBlock" for module in model.modules()):
+        raise ValueError(f"the MoE blocks of {type(model).__name__} are attached already: their "
+                         "weights are gone, load the model anew to attach it elsewhere")
     if not found:
         raise ValueError(f"{type(model).__name__} has no MoE block that is known here: "
                          f"{', '.join(FAMILIES)}")
