@@ -1,6 +1,7 @@
 """What the page shows and does, in a browser, against a server whose numbers are asked for directly."""
 import math
 import random
+import re
 import tempfile
 import unittest
 
@@ -60,9 +61,15 @@ class Page(InBrowser):
     def test_says_what_is_served(self):
         tab = self.tab().open(self.url).wait_ready()
         self.assertEqual(tab.text("#model"), "Qwen3-30B-A3B in miniature")
-        self.assertIn("0-5 of 6 blocks", tab.text("#served"))
+        self.assertIn("0-5: 6 of 6 blocks", tab.text("#served"))
         self.assertEqual(tab.rows("#layers"), [["0-5", "128", "8", "32", "16", "F32", "803 kB"]])
         self.assertEqual(len(tab.rows("#balance")), LAYERS)
+
+    def test_a_model_of_one_block(self):
+        with harness.Server(harness.case("q8_0").model) as server:
+            tab = self.tab().open(server.url + "/").wait_ready()
+            self.assertIn("0: the model's only block", tab.text("#served"))
+            tab.page.goto("about:blank")
 
     def test_the_map_shows_the_servers_counts(self):
         self.server.post_raw("/v1/moe/layers/3/forward", load.rows(random.Random(1), [1] * model.HIDDEN, 64))
@@ -138,6 +145,41 @@ class Page(InBrowser):
             tab.page.click("#try button")
             tab.wait("words => document.querySelector('#try-answer .problem')?.textContent.includes(words)", words)
         tab.complaints = [text for text in tab.complaints if "status of 400" not in text]
+
+    def test_the_sine_is_there_where_it_counts(self):
+        tab = self.tab().open(self.url).wait_ready()
+        tab.page.click("#try summary")
+        self.assertTrue(tab.page.is_visible("#try-phase"))
+        tab.page.fill("#try-numbers", "1, 2")
+        self.assertFalse(tab.page.is_visible("#try-phase"))
+        self.assertIn("the numbers below", tab.text("#try"))
+        tab.page.fill("#try-numbers", " ")
+        self.assertTrue(tab.page.is_visible("#try-phase"))
+
+    def test_nobody_is_busier_than_all_the_time(self):
+        """A batch that began before a reading, and ended after it, counts as a whole in the next."""
+        seconds = iter(range(0, 10**6, 100))
+
+        def answer(route):
+            text = self.server.get("/metrics").body.decode()
+            busy = re.sub(r'(?m)^(moed_worker_busy_seconds_total\{.*\}) .*$', rf"\1 {next(seconds)}", text)
+            route.fulfill(status=200, content_type="text/plain; version=0.0.4", body=busy)
+
+        tab = self.tab()
+        tab.page.route("**/metrics", answer)
+        tab.open(self.url).wait_ready()
+        tab.wait("parseFloat(document.querySelector('#tile-busy').textContent) > 0")
+        self.assertEqual(tab.page.evaluate("parseFloat(document.querySelector('#tile-busy').textContent)"), 100)
+
+    def test_tables_fit_a_phone(self):
+        tab = self.tab(viewport=PHONE, has_touch=True, is_mobile=True).open(self.url).wait_ready()
+        tab.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        # Names as long as they come.
+        tab.page.evaluate("document.querySelector('#layers tbody tr').cells[5].textContent = 'IQ4_XS IQ4_XS Q6_K'")
+        for table in ("#layers", "#balance"):
+            wide, seen = tab.page.evaluate("name => { const box = document.querySelector(name).parentElement;"
+                                           " return [box.scrollWidth, box.clientWidth]; }", table)
+            self.assertLessEqual(wide, seen, table)
 
     def test_fits_a_phone(self):
         tab = self.tab(viewport=PHONE, has_touch=True, is_mobile=True).open(self.url).wait_ready()

@@ -51,7 +51,8 @@ class History {
     const latency = since(then.latency, now.latency);
     return {
       rows: rate("rows"), requests: rate("requests"), refused: rate("refused"),
-      busy: now.workers > 0 ? rate("busy") / now.workers : 0, weights: rate("weights"),
+      // A batch is counted when it ends, also what of it came before `then`: no more than all the time.
+      busy: now.workers > 0 ? Math.min(rate("busy") / now.workers, 1) : 0, weights: rate("weights"),
       p50: quantile(latency, 0.5), p99: quantile(latency, 0.99),
     };
   }

@@ -24,12 +24,16 @@ function layerShape(layer) {
   return [expertsHere(layer), used, hidden, width, kinds, plain(bytes(size))];
 }
 
+function ofBlocks(served, count) {
+  return count === 1 ? "the model's only block" : `${served} of ${count} blocks`;
+}
+
 function showServed(info) {
   const {backend, layers, limits} = info;
   const all = layers.reduce((sum, {bytes: size}) => sum + size, 0);
   const facts = [
     ["Model", `${info.name}, ${info.architecture}`],
-    ["Layers", `${ranges(layers.map(({layer}) => layer))} of ${info.block_count} blocks, ${plain(bytes(all))}`],
+    ["Layers", `${ranges(layers.map(({layer}) => layer))}: ${ofBlocks(layers.length, info.block_count)}, ${plain(bytes(all))}`],
     ["Backend", `${backend.name}, ${backend.isa}, ${backend.threads} threads, ${backend.activations} activations`],
     ["Limits", `${whole(limits.max_request_rows)} rows a request, ${whole(limits.max_batch_rows)} a batch, ${whole(limits.max_queue_rows)} queued`],
     ["Router", layers[0]?.router ?? "–"],

@@ -9,6 +9,16 @@ class Trial {
       event.preventDefault();
       this.send();
     });
+    byId("try-numbers").addEventListener("input", () => this.choose());
+    this.choose(); // a browser may remember what stood there
+  }
+
+  // The sine counts only where there are no numbers of one's own.
+  choose() {
+    const own = byId("try-numbers").value.trim() !== "";
+    byId("try-phase").disabled = own;
+    byId("try-sine").hidden = own;
+    byId("try-own").hidden = !own;
   }
 
   offer(layers) {
