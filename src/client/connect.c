@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -50,8 +51,12 @@ static int connect_unix(const struct moed_url *url, uint32_t timeout_ms,
         return -1;
     }
     memcpy(local.sun_path, url->host, strlen(url->host) + 1);
-    memcpy(&address->to, &local, sizeof local);
     address->size = sizeof local;
+    if (local.sun_path[0] == '@') { /* a name that is no path: unix(7) */
+        local.sun_path[0] = '\0';
+        address->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(url->host));
+    }
+    memcpy(&address->to, &local, sizeof local);
     return try_address(address, timeout_ms);
 }
 

@@ -2,7 +2,10 @@
 #include "src/client/client.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { PORT_MAX = 65535 };
 
 /* "HOST", "HOST:PORT", "[::1]:PORT": `size` bytes at `at`. */
 static bool parse_authority(const char *at, size_t size, struct moed_url *url)
@@ -12,7 +15,8 @@ static bool parse_authority(const char *at, size_t size, struct moed_url *url)
 
     if (colon != NULL && !memchr(colon, ']', size - (size_t)(colon - at))) { /* not in [::1] */
         digits = size - (size_t)(colon + 1 - at);
-        if (digits == 0 || digits > 5 || strspn(colon + 1, "0123456789") < digits)
+        if (digits == 0 || digits > 5 || strspn(colon + 1, "0123456789") < digits ||
+            strtoul(colon + 1, NULL, 10) > PORT_MAX)
             return false;
         snprintf(url->port, sizeof url->port, "%.*s", (int)digits, colon + 1);
         size = (size_t)(colon - at);

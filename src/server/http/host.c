@@ -29,21 +29,35 @@ static int raise_file_limit(uint32_t connections, struct moed_error *err)
     return 0;
 }
 
-static int open_port(struct host *host, const char *spec, uint32_t max_connections,
-                     struct moed_error *err)
+static int add_ports(struct host *host, const char *spec, struct moed_error *err)
 {
-    struct port *port = &host->ports[host->n_ports];
-    int rc = listener_open(spec, &port->listener, err);
+    struct listeners found;
+    int rc = listeners_open(spec, &found, err);
 
     if (rc != 0)
         return rc;
     for (uint32_t i = 0; i < host->n_ports; i++)
-        if (host->ports[i].listener.fd == port->listener.fd)
+        if (host->ports[i].listener.fd == found.at[0].fd)
             return moed_fail(err, MOED_E_USAGE, "--listen: %s is there twice", spec);
-    host->n_ports++;
-    port->host = host;
-    port->tls = host->tls != NULL && listener_use_tls(&port->listener);
-    rc = port->tls ? handshakes_start(port, err) : 0;
+    if (host->n_ports + found.n > HOST_PORTS_MAX) {
+        listeners_close(&found);
+        return moed_fail(err, MOED_E_USAGE, "--listen: %s brings more than %d addresses", spec,
+                         HOST_PORTS_MAX);
+    }
+    for (uint32_t i = 0; i < found.n; i++) {
+        struct port *port = &host->ports[host->n_ports++];
+
+        port->listener = found.at[i];
+        port->host = host;
+        port->tls = host->tls != NULL && listener_use_tls(&port->listener);
+    }
+    return 0;
+}
+
+static int start_port(struct port *port, uint32_t max_connections, struct moed_error *err)
+{
+    int rc = port->tls ? handshakes_start(port, err) : 0;
+
     if (rc == 0)
         rc = port_start(port, max_connections, err);
     return rc == 0 ? port_watch(port, err) : rc;
@@ -52,14 +66,19 @@ static int open_port(struct host *host, const char *spec, uint32_t max_connectio
 static int open_ports(struct host *host, struct moed_error *err)
 {
     const struct moed_server_options *options = host->options;
-    uint32_t each = options->n_listen > 0 ? options->max_connections / options->n_listen : 0;
+    uint32_t each;
     int rc = 0;
 
     if (options->n_listen + options->n_lanes == 0 || options->n_listen > MOED_MAX_LISTEN)
         return moed_fail(err, MOED_E_USAGE, "--listen: found %u, expected 1 to %d",
                          options->n_listen, MOED_MAX_LISTEN);
     for (uint32_t i = 0; rc == 0 && i < options->n_listen; i++)
-        rc = open_port(host, options->listen[i], each > 0 ? each : 1, err);
+        rc = add_ports(host, options->listen[i], err);
+    if (rc != 0)
+        return rc;
+    each = options->max_connections / (host->n_ports > 0 ? host->n_ports : 1);
+    for (uint32_t i = 0; rc == 0 && i < host->n_ports; i++)
+        rc = start_port(&host->ports[i], each > 0 ? each : 1, err);
     return rc;
 }
 

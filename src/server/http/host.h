@@ -19,10 +19,12 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#define HOST_PORTS_MAX (2 * MOED_MAX_LISTEN) /* a name may have several addresses */
+
 struct host;
 struct request;
 
-/* One --listen: a bound socket and the libmicrohttpd daemon that serves it. */
+/* One address of --listen: a bound socket and the libmicrohttpd daemon that serves it. */
 struct port {
     struct host *host;
     struct listener listener;
@@ -58,7 +60,7 @@ struct host {
     void (*after_run)(void *owner); /* called whenever a port ran */
     void *owner;
     uv_loop_t loop;
-    struct port ports[MOED_MAX_LISTEN];
+    struct port ports[HOST_PORTS_MAX];
     uint32_t n_ports;
     struct spin spin;
     struct keys keys; /* none: no key is asked for */

@@ -3,6 +3,8 @@
  * what somebody else has bound. */
 #include "listen.h"
 
+#include "listen_unix.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -14,37 +16,44 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { HOST_MAX = 256, PORT_MAX = 16 };
+enum { HOST_MAX = 256, PORT_TEXT_MAX = 16, PORT_MAX = 65535, PORT_TRIES = 16 };
+
+static int misread(const char *spec, const char *why, struct moed_error *err)
+{
+    return moed_fail(err, MOED_E_USAGE, "--listen: found \"%s\", %s", spec, why);
+}
 
 /* "HOST:PORT" or "[v6]:PORT" into its two halves. */
-static int split_address(const char *spec, char host[HOST_MAX], char port[PORT_MAX],
+static int split_address(const char *spec, char host[HOST_MAX], uint32_t *port,
                          struct moed_error *err)
 {
     const char *colon = strrchr(spec, ':');
-    const char *from = spec;
+    const char *from = spec, *end;
     size_t length;
 
-    if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) >= PORT_MAX)
-        return moed_fail(err, MOED_E_USAGE,
-                         "--listen: found \"%s\", expected HOST:PORT, [v6]:PORT, unix:PATH or fd:N",
-                         spec);
+    if (strstr(spec, "://") != NULL)
+        return misread(spec, "which is a URL, expected HOST:PORT", err);
+    if (colon == NULL || spec[0] == '/')
+        return misread(spec, "expected HOST:PORT, [v6]:PORT, unix:PATH or fd:N", err);
     length = (size_t)(colon - spec);
     if (spec[0] == '[' && length >= 2 && colon[-1] == ']') {
         from++;
         length -= 2;
     } else if (memchr(spec, ':', length) != NULL) {
-        return moed_fail(err, MOED_E_USAGE,
-                         "--listen: \"%s\": an IPv6 address is written [v6]:PORT", spec);
+        return misread(spec, "expected [v6]:PORT for an IPv6 address", err);
     }
     if (length == 0 || length >= HOST_MAX)
-        return moed_fail(err, MOED_E_USAGE, "--listen: \"%s\" names no host", spec);
+        return misread(spec, "expected a host before the port, 0.0.0.0 or [::] for all", err);
+    end = colon + 1;
+    if (!moed_read_u32(&end, port) || *end != '\0' || *port > PORT_MAX)
+        return misread(spec, "expected a port from 0 (any that is free) to 65535", err);
     memcpy(host, from, length);
     host[length] = '\0';
-    memcpy(port, colon + 1, strlen(colon + 1) + 1);
     return 0;
 }
 
-static int bind_tcp(const struct addrinfo *info)
+/* A name's IPv6 address leaves the IPv4 ones to their own sockets. */
+static int bind_tcp(const struct addrinfo *info, bool one_of_several)
 {
     const int on = 1;
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -54,6 +63,8 @@ static int bind_tcp(const struct addrinfo *info)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     /* Accepted sockets inherit it: answers leave at once, without a system call a connection. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (one_of_several && info->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
         int saved = errno;
         close(fd);
@@ -68,7 +79,7 @@ static void name_tcp(struct listener *listener)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
-    char host[HOST_MAX], port[PORT_MAX];
+    char host[HOST_MAX], port[PORT_TEXT_MAX];
 
     if (getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0 ||
         getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
@@ -80,64 +91,86 @@ static void name_tcp(struct listener *listener)
         snprintf(listener->address, sizeof listener->address, "http://%.120s:%s", host, port);
 }
 
-static int open_tcp(const char *spec, struct listener *out, struct moed_error *err)
+static void set_ports(struct addrinfo *info, uint32_t port)
+{
+    for (; info != NULL; info = info->ai_next)
+        if (info->ai_family == AF_INET6)
+            ((struct sockaddr_in6 *)(void *)info->ai_addr)->sin6_port = htons((uint16_t)port);
+        else
+            ((struct sockaddr_in *)(void *)info->ai_addr)->sin_port = htons((uint16_t)port);
+}
+
+static uint32_t port_of(const struct listener *listener)
+{
+    const char *at = strrchr(listener->address, ':');
+    uint32_t port = 0;
+
+    if (at != NULL) {
+        at++;
+        moed_read_u32(&at, &port);
+    }
+    return port;
+}
+
+/* The hosts file may give a name the same address twice. */
+static bool is_repeated(const struct addrinfo *all, const struct addrinfo *info)
+{
+    for (; all != info; all = all->ai_next)
+        if (all->ai_addrlen == info->ai_addrlen &&
+            memcmp(all->ai_addr, info->ai_addr, info->ai_addrlen) == 0)
+            return true;
+    return false;
+}
+
+/* All addresses that the name has on this machine, with one port. 0, or the errno of the one that
+ * could not be bound, with none left open. */
+static int bind_all(struct addrinfo *all, uint32_t port, struct listeners *out)
+{
+    const bool several = all->ai_next != NULL;
+    int failed = EADDRNOTAVAIL;
+
+    out->n = 0;
+    for (struct addrinfo *info = all; info != NULL && out->n < LISTENERS_MAX;
+         info = info->ai_next) {
+        struct listener *listener = &out->at[out->n];
+
+        set_ports(all, port);
+        if (is_repeated(all, info))
+            continue;
+        *listener = (struct listener){.fd = bind_tcp(info, several)};
+        if (listener->fd >= 0) {
+            name_tcp(listener);
+            port = port_of(listener);
+            out->n++;
+        } else if (errno != EADDRNOTAVAIL && errno != EAFNOSUPPORT) {
+            failed = errno;
+            listeners_close(out);
+            return failed;
+        }
+    }
+    return out->n > 0 ? 0 : failed;
+}
+
+static int open_tcp(const char *spec, struct listeners *out, struct moed_error *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    char host[HOST_MAX], port[PORT_MAX];
-    struct addrinfo *all, *info;
-    int rc = split_address(spec, host, port, err);
+    char host[HOST_MAX];
+    struct addrinfo *all;
+    uint32_t port;
+    int failed, tries = 0, rc = split_address(spec, host, &port, err);
 
     if (rc != 0)
         return rc;
-    rc = getaddrinfo(host, port, &hints, &all);
+    rc = getaddrinfo(host, NULL, &hints, &all);
     if (rc != 0)
         return moed_fail(err, MOED_E_USAGE, "--listen: %s: %s", spec, gai_strerror(rc));
-    errno = 0;
-    for (info = all; info != NULL && out->fd < 0; info = info->ai_next)
-        out->fd = bind_tcp(info);
+    do /* a port that is free for the first address may be taken for the next */
+        failed = bind_all(all, port, out);
+    while (failed == EADDRINUSE && port == 0 && ++tries < PORT_TRIES);
     freeaddrinfo(all);
-    if (out->fd < 0)
+    if (failed != 0)
         return moed_fail(err, MOED_E_IO, "--listen: cannot listen on %s: %s", spec,
-                         strerror(errno));
-    name_tcp(out);
-    return 0;
-}
-
-/* A socket file left by a dead server refuses connections; a live one does not. */
-static void remove_stale(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return;
-    if (connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
-        errno == ECONNREFUSED)
-        unlink(address->sun_path);
-    close(fd);
-}
-
-static int open_unix(const char *path, struct listener *out, struct moed_error *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = strlen(path);
-
-    if (length == 0 || length >= sizeof address.sun_path)
-        return moed_fail(err, MOED_E_USAGE, "--listen: a unix path of %zu bytes, expected 1 to %zu",
-                         length, sizeof address.sun_path - 1);
-    memcpy(address.sun_path, path, length + 1);
-    out->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (out->fd < 0)
-        return moed_fail(err, MOED_E_IO, "--listen: unix socket: %s", strerror(errno));
-    remove_stale(&address);
-    if (bind(out->fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(out->fd, SOMAXCONN) != 0) {
-        moed_fail(err, MOED_E_IO, "--listen: cannot listen on unix:%s: %s", path, strerror(errno));
-        close(out->fd);
-        out->fd = -1;
-        return MOED_E_IO;
-    }
-    memcpy(out->path, path, length + 1);
-    snprintf(out->address, sizeof out->address, "unix:%s", path);
+                         strerror(failed));
     return 0;
 }
 
@@ -192,15 +225,39 @@ static int open_inherited(const char *spec, struct listener *out, struct moed_er
     return 0;
 }
 
+int listeners_open(const char *spec, struct listeners *out, struct moed_error *err)
+{
+    struct listener *first = &out->at[0];
+    int rc;
+
+    *out = (struct listeners){.at = {{.fd = -1}}};
+    if (strncmp(spec, "unix:", 5) == 0)
+        rc = listen_unix(spec + 5, first, err);
+    else if (strncmp(spec, "fd:", 3) == 0)
+        rc = open_inherited(spec, first, err);
+    else
+        return open_tcp(spec, out, err);
+    out->n = rc == 0;
+    return rc;
+}
+
 int listener_open(const char *spec, struct listener *out, struct moed_error *err)
 {
-    memset(out, 0, sizeof *out);
-    out->fd = -1;
-    if (strncmp(spec, "unix:", 5) == 0)
-        return open_unix(spec + 5, out, err);
-    if (strncmp(spec, "fd:", 3) == 0)
-        return open_inherited(spec, out, err);
-    return open_tcp(spec, out, err);
+    struct listeners all;
+    const int rc = listeners_open(spec, &all, err);
+
+    *out = all.at[0];
+    if (rc != 0 || all.n == 1)
+        return rc;
+    listeners_close(&all);
+    *out = all.at[0];
+    return moed_fail(err, MOED_E_USAGE, "--listen: %s has several addresses, expected one", spec);
+}
+
+void listeners_close(struct listeners *listeners)
+{
+    while (listeners->n > 0)
+        listener_close(&listeners->at[--listeners->n]);
 }
 
 bool listener_use_tls(struct listener *listener)
@@ -219,8 +276,7 @@ void listener_close(struct listener *listener)
 {
     if (listener->fd < 0)
         return;
+    listen_unix_remove(listener);
     close(listener->fd);
     listener->fd = -1;
-    if (listener->path[0] != '\0')
-        unlink(listener->path);
 }

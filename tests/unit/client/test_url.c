@@ -59,8 +59,9 @@ static void test_unix(void **state)
 static void test_wrong(void **state)
 {
     static const char *const wrong[] = {
-        "",       "http://",  ":80",         "https://", "ftp://h/x", "h:",
-        "h:port", "h:123456", "http://h:1x", "unix:",    "http://:1"};
+        "",         "http://",  ":80",     "https://",        "ftp://h/x",   "h:",
+        "h:port",   "h:123456", "h:65536", "http://h:99999/", "http://h:1x", "unix:",
+        "http://:1"};
     char long_path[400] = "http://h/";
     struct moed_url url;
     struct moed_error err;
