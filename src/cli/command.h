@@ -41,8 +41,12 @@ extern const struct command bench_command;
 extern const struct command verify_command;
 extern const struct command health_command;
 
-/* Looks up the subcommand argv[1], parses the rest and runs it; returns the exit status.
- * `get` reads a variable: getenv, or a test's. */
-int commands_main(int argc, char **argv, char *(*get)(const char *name));
+struct environment {
+    char *(*get)(const char *name); /* reads a variable: getenv, or a test's */
+    char *const *all;               /* "NAME=value", and NULL at the end */
+};
+
+/* Looks up the subcommand argv[1], parses the rest and runs it; returns the exit status. */
+int commands_main(int argc, char **argv, const struct environment *environment);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "suggest.h"
+#include "variables.h"
 #include "version.h"
 
 enum exit_status { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -84,11 +85,15 @@ static bool wants_help(int argc, char **argv)
 }
 
 static int parse_and_run(const struct command *command, struct option_set *set,
-                         struct option_words *words, char *(*get)(const char *name))
+                         struct option_words *words, const struct environment *environment)
 {
     struct moed_error err = {0};
-    struct invocation invocation = {.options = set, .arguments = set->arguments, .get = get};
-    int status = options_read_variables(set, get, &err);
+    struct invocation invocation = {
+        .options = set, .arguments = set->arguments, .get = environment->get};
+    int status = variables_check(environment->all, commands, MOED_ARRAY_LEN(commands), &err);
+
+    if (status == 0)
+        status = options_read_variables(set, environment->get, &err);
 
     words->most = command->operands;
     if (status == 0)
@@ -105,7 +110,7 @@ static int parse_and_run(const struct command *command, struct option_set *set,
 }
 
 static int run_command(const struct command *command, struct option_words *words,
-                       char *(*get)(const char *name))
+                       const struct environment *environment)
 {
     struct option_set set = {.options = command->options, .n = command->n_options};
     int status;
@@ -121,7 +126,7 @@ static int run_command(const struct command *command, struct option_words *words
         print_help(command, &set);
         status = EXIT_FINE;
     } else {
-        status = parse_and_run(command, &set, words, get);
+        status = parse_and_run(command, &set, words, environment);
     }
     free(set.arguments);
     return status;
@@ -167,7 +172,7 @@ static bool is_one_of(const char *name, const char *const *words)
     return false;
 }
 
-int commands_main(int argc, char **argv, char *(*get)(const char *name))
+int commands_main(int argc, char **argv, const struct environment *environment)
 {
     static const char *const version[] = {"--version", "-V", "version", NULL};
     static const char *const help[] = {"--help", "-h", "help", NULL};
@@ -176,7 +181,7 @@ int commands_main(int argc, char **argv, char *(*get)(const char *name))
     struct option_words words = {.argc = argc - 2, .argv = argv + 2};
 
     if (command)
-        return run_command(command, &words, get);
+        return run_command(command, &words, environment);
     if (is_one_of(name, version)) {
         version_print();
         return EXIT_FINE;
@@ -184,7 +189,7 @@ int commands_main(int argc, char **argv, char *(*get)(const char *name))
     if (is_one_of(name, help) && argc > 2 && find(argv[2])) { /* `moed help serve` */
         char *words_of_help[] = {argv[0], argv[2], help_flag};
 
-        return commands_main(3, words_of_help, get);
+        return commands_main(3, words_of_help, environment);
     }
     if (is_one_of(name, help) && argc == 2) {
         print_overview(stdout);

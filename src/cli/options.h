@@ -41,6 +41,7 @@ struct option {
     const char *help;
     const char *unset; /* what 0 or NULL stands for: "physical cores" */
     uint32_t min;      /* of a NUMBER, of each of NUMBERS, of BYTES */
+    uint64_t max;      /* likewise; 0: as much as fits */
     bool secret;       /* never shown by options_print */
 };
 

@@ -33,16 +33,31 @@ static bool read_bytes(const char *text, uint64_t *out)
     return false;
 }
 
+static void format_bytes(uint64_t bytes, char *out, size_t size)
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB"};
+    size_t unit = 0;
+
+    while (unit < 3 && bytes != 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        unit++;
+    }
+    snprintf(out, size, "%llu%s", (unsigned long long)bytes, units[unit]);
+}
+
 static int parse_bytes(const struct option *option, const char *text, uint64_t *out,
                        const char *what, struct moed_error *err)
 {
-    char expected[64];
+    const uint64_t max = option->max > 0 ? option->max : UINT64_MAX;
+    char expected[96], least[32], most[32];
     uint64_t bytes;
 
     if (!read_bytes(text, &bytes))
         return wrong(err, what, "bytes, like 4096 or 256MiB", text);
-    if (bytes < option->min) {
-        snprintf(expected, sizeof(expected), "at least %u bytes", option->min);
+    if (bytes < option->min || bytes > max) {
+        format_bytes(option->min, least, sizeof(least));
+        format_bytes(max, most, sizeof(most));
+        snprintf(expected, sizeof(expected), "bytes from %s to %s", least, most);
         return wrong(err, what, expected, text);
     }
     *out = bytes;
@@ -66,13 +81,14 @@ static bool read_switch(const char *text, bool *out)
 static int parse_number(const struct option *option, const char *text, uint32_t *out,
                         const char *what, struct moed_error *err)
 {
+    const uint64_t max = option->max > 0 ? option->max : UINT32_MAX;
     char expected[64];
     const char *end = text;
     uint32_t number;
 
-    if (!moed_read_u32(&end, &number) || *end != '\0' || number < option->min) {
-        snprintf(expected, sizeof(expected), "a whole number from %u to %u", option->min,
-                 UINT32_MAX);
+    if (!moed_read_u32(&end, &number) || *end != '\0' || number < option->min || number > max) {
+        snprintf(expected, sizeof(expected), "a whole number from %u to %llu", option->min,
+                 (unsigned long long)max);
         return wrong(err, what, expected, text);
     }
     *out = number;
@@ -205,18 +221,6 @@ int value_parse_variable(const struct option *option, void *field, const char *t
     while (status == 0 && (word = strsep(&rest, ",")))
         status = append_text(texts, word, what, err);
     return status;
-}
-
-static void format_bytes(uint64_t bytes, char *out, size_t size)
-{
-    static const char *const units[] = {"", "KiB", "MiB", "GiB"};
-    size_t unit = 0;
-
-    while (unit < 3 && bytes != 0 && bytes % 1024 == 0) {
-        bytes /= 1024;
-        unit++;
-    }
-    snprintf(out, size, "%llu%s", (unsigned long long)bytes, units[unit]);
 }
 
 static void format_list(const struct option *option, const void *field, char *out, size_t size)

@@ -41,7 +41,7 @@ class Headers(Limits):
         result = subprocess.run([harness.BIN, "serve", self.case.model, "--max-header-bytes", "4095"],
                                 capture_output=True, text=True)
         self.assertEqual(result.returncode, 2)
-        self.assertIn("--max-header-bytes: expected at least 4096 bytes, found \"4095\"", result.stderr)
+        self.assertIn("--max-header-bytes: expected bytes from 4KiB to 16MiB, found \"4095\"", result.stderr)
 
     def test_time(self):
         with self.serve("--header-timeout-ms", "500") as server, server.socket() as silent, server.socket() as slow:
