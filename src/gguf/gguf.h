@@ -43,6 +43,9 @@ enum moed_gguf_type { /* value types of keys, the numbers of the format */
 int moed_gguf_open(const char *path, struct moed_gguf **out, struct moed_error *err);
 void moed_gguf_close(struct moed_gguf *gguf); /* NULL is fine; all borrowed pointers die */
 
+/* How many files, and so descriptors, the model of this name takes: by the name alone. */
+uint32_t moed_gguf_count_parts(const char *path);
+
 uint32_t moed_gguf_version(const struct moed_gguf *gguf);
 uint32_t moed_gguf_parts(const struct moed_gguf *gguf);
 const char *moed_gguf_path(const struct moed_gguf *gguf, uint32_t part); /* NULL past the end */

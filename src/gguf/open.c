@@ -125,6 +125,14 @@ void moed_gguf_close(struct moed_gguf *gguf)
     free(gguf);
 }
 
+uint32_t moed_gguf_count_parts(const char *path)
+{
+    struct moed_gguf_split split;
+    struct moed_error ignored;
+
+    return moed_gguf_split_name(path, &split, &ignored) == MOED_OK ? split.count : 1;
+}
+
 uint32_t moed_gguf_version(const struct moed_gguf *gguf)
 {
     return gguf->parts[0].version;

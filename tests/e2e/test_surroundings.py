@@ -2,12 +2,13 @@
 descriptors that are closed, signals at any time."""
 import os
 import re
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
 import certificates
@@ -176,6 +177,131 @@ class Log(Folder):
         for line in text[4001:].splitlines():
             self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\S+Z (debug|info|warn|error) \S.*")
         self.assertRegex(text[4001:], r"log were lost.* lines=\d+\n")
+
+
+class Descriptors(Folder):
+    def test_closed_standard_descriptors(self):
+        """Whichever of 0, 1 and 2 are closed at the start: the server serves and ends well, and what
+        it logs goes nowhere else."""
+        for closed in ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"):
+            with self.subTest(closed=closed):
+                path = self.path("socket")
+                moed = subprocess.Popen(["sh", "-c", f'exec "$0" "$@" {closed}', harness.BIN, "serve",
+                                         self.case.model, "--listen", f"unix:{path}"],
+                                        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+                self.addCleanup(moed.stderr.close)
+                self.addCleanup(moed.kill)
+                self.assertTrue(harness.eventually(lambda: run("health", f"unix:{path}")[0] == 0))
+                for fd in range(3):
+                    there = os.readlink(f"/proc/{moed.pid}/fd/{fd}")
+                    self.assertRegex(there, r"^(/dev/null|pipe:.*)$", fd)
+                moed.terminate()
+                self.assertEqual(moed.wait(harness.PATIENCE), 0)
+
+    def test_what_is_printed_to_nobody_is_an_error(self):
+        done = subprocess.run(["sh", "-c", 'exec "$0" "$@" >&-', harness.BIN, "inspect", self.case.model],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                              timeout=harness.PATIENCE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("standard output", done.stderr)
+
+    def test_connections_leave_descriptors_for_reloads(self):
+        """The limit of open files holds fewer connections than asked for: those that fit are taken,
+        and with all of them open a key is revoked."""
+        keys = self.path("keys")
+        first, second = "first-key-0123456789", "second-key-0123456789"
+
+        def write(*lines):
+            with open(keys, "w", encoding="ascii") as file:
+                file.write("".join(f"{line}\n" for line in lines))
+            os.chmod(keys, 0o600)
+
+        write(first, second)
+        with harness.Server(self.case.model, "--api-key-file", keys, "--max-connections", "1000",
+                            prefix=("prlimit", "--nofile=160:160")) as server:
+            found = re.search(r"warn (\d+) connections may be open at a time, not --max-connections 1000: "
+                              r"the limit of open files is 160", server.text())
+            self.assertTrue(found, server.text())
+            fit = int(found.group(1))
+            self.assertTrue(0 < fit < 160)
+            self.assertEqual(server.get("/v1/moe/info", {"X-API-Key": first}).status, 200)
+            limits = server.get("/v1/moe/info", {"X-API-Key": first}).json()["limits"]
+            self.assertEqual(limits["max_connections"], fit)
+            crowd = [server.connect() for _ in range(fit)]
+            for connection in crowd:
+                self.assertEqual(harness.ask(connection, "GET", "/livez").status, 200)
+            waiting = [server.socket() for _ in range(20)]  # in the backlog: nobody accepts them now
+            write(second)
+            server.signal(signal.SIGHUP)
+            self.assertTrue(harness.eventually(lambda: "SIGHUP: 1 API keys" in server.text()), server.text())
+            for key, status in ((first, 401), (second, 200)):
+                answer = harness.ask(crowd[-1], "GET", "/v1/moe/info", None, {"X-API-Key": key})
+                self.assertEqual(answer.status, status)
+            for one in (*crowd, *waiting):
+                one.close()
+
+    def test_too_few_descriptors_for_any_connection(self):
+        found, said = run("serve", self.case.model, "--listen", "127.0.0.1:0",
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+        self.assertEqual(found, 1, said)
+        self.assertRegex(said, r"found a limit of 40 open files, expected at least \d+")
+
+
+class Settings(Folder):
+    def test_misspelt_variables(self):
+        for name, meant in (("MOED_ARG_MAX_BATCH_ROW", "; did you mean MOED_ARG_MAX_BATCH_ROWS?"),
+                            ("MOED_ARG_LISTENS", "; did you mean MOED_ARG_LISTEN?"),
+                            ("MOED_ARG_API_KEYS_FILE", "; did you mean MOED_ARG_API_KEY_FILE?"),
+                            ("MOED_ARG_", "\n"), ("MOED_ARG_QUITE_ANOTHER_THING_ALTOGETHER", "\n"),
+                            ("MOED_ARG_listen", "")):
+            found, said = run("inspect", self.case.model, environment={name: "1"})
+            self.assertEqual(found, 2, said)
+            self.assertIn(f"moed: {name}: no option has this variable{meant}", said)
+        # An option of another command is none of this one's, and no mistake.
+        self.assertEqual(run("inspect", self.case.model, environment={"MOED_ARG_LISTEN": "x",
+                                                                      "MOED_ARGS": "y"})[0], 0)
+
+    def test_absurd_settings(self):
+        for flag, value, expected in (
+                ("--max-header-bytes", "18446744073709551615", "bytes from 4KiB to 16MiB"),
+                ("--max-batch-rows", "4294967295", "a whole number from 1 to 1048576"),
+                ("--max-batch-delay-us", "4294967295", "a whole number from 0 to 10000000"),
+                ("--spin-us", "4294967295", "a whole number from 0 to 1000000"),
+                ("--workers", "100000", "a whole number from 0 to 1024"),
+                ("--max-connections", "4294967295", "a whole number from 1 to 1048576"),
+                ("--max-queue-requests", "4294967295", "a whole number from 1 to 1048576"),
+                ("--max-body-bytes", "0", "bytes from 1 to 1024GiB"),
+                ("--max-inflight-bytes", "18446744073709551615", "bytes from 1 to 32768GiB"),
+                ("--drain-timeout-ms", "4294967295", "a whole number from 0 to 86400000"),
+                ("--watchdog-ms", "86400001", "a whole number from 0 to 86400000")):
+            self.refused(f'{flag}: expected {expected}, found "{value}"', flag, value)
+
+    def test_addresses(self):
+        for listen, why in (("127.0.0.1:99999", "expected a port from 0 (any that is free) to 65535"),
+                            ("http://127.0.0.1:8080", "which is a URL"), ("unix:@", "a unix name")):
+            found, said = run("serve", self.case.model, "--listen", listen)
+            self.assertEqual(found, 2, said)
+            self.assertIn(why, said)
+            self.assertEqual("[v6]" in said, False)
+
+    def test_the_model_is_no_socket(self):
+        """`--listen unix:` with the path of a file."""
+        model = self.path("model.gguf")
+        shutil.copy(self.case.model, model)
+        found, said = run("serve", model, "--listen", f"unix:{model}")
+        self.assertEqual(found, 1, said)
+        self.assertIn("found a file there", said)
+        self.assertEqual(run("inspect", model)[0], 0)
+
+    def test_an_abstract_socket(self):
+        name = f"unix:@moed-test-{os.getpid()}"
+        moed = subprocess.Popen([harness.BIN, "serve", self.case.model, "--listen", name],
+                                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(moed.wait)
+        self.addCleanup(moed.kill)
+        self.assertTrue(harness.eventually(lambda: run("health", name)[0] == 0))
+        moed.terminate()
+        self.assertEqual(moed.wait(harness.PATIENCE), 0)
 
 
 if __name__ == "__main__":

@@ -4,28 +4,52 @@
 #include "body.h"
 #include "request.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 
-enum { SPARE_FILES = 64 }; /* descriptors beside those of connections */
+enum { SPARE_FILES = 64 }; /* descriptors beside those of connections and those open already */
 
-/* As many descriptors as connections may need, if the hard limit lets us; nothing is begun without
- * those that the server itself needs. */
-static int raise_file_limit(uint32_t connections, struct moed_error *err)
+static uint32_t open_files(void)
 {
-    rlim_t need = (rlim_t)connections + SPARE_FILES;
+    DIR *folder = opendir("/proc/self/fd");
+    uint32_t n = 0;
+
+    if (folder == NULL)
+        return SPARE_FILES;
+    while (readdir(folder) != NULL)
+        n++;
+    closedir(folder);
+    return n;
+}
+
+int host_fit_files(uint32_t *connections, uint32_t files, struct moed_error *err)
+{
+    const uint64_t spare = (uint64_t)open_files() + files + SPARE_FILES;
+    const uint64_t need = *connections + spare;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
         return 0;
     limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
-    if (limit.rlim_cur < SPARE_FILES)
-        return moed_fail(err, MOED_E_IO, "found a limit of %llu open files, expected at least %d",
-                         (unsigned long long)limit.rlim_cur, SPARE_FILES);
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < need)
-        moed_log(MOED_LOG_WARN, "only %llu open files are allowed, %u connections need %llu",
-                 (unsigned long long)limit.rlim_cur, connections, (unsigned long long)need);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return moed_fail(err, MOED_E_IO, "the limit of open files: %s", strerror(errno));
+    if (limit.rlim_cur <= spare)
+        return moed_fail(err, MOED_E_IO,
+                         "found a limit of %llu open files, expected at least %llu, and one more "
+                         "for each connection",
+                         (unsigned long long)limit.rlim_cur, (unsigned long long)spare + 1);
+    if (limit.rlim_cur >= need)
+        return 0;
+    moed_log(MOED_LOG_WARN,
+             "%llu connections may be open at a time, not --max-connections %u: the limit of open "
+             "files is %llu, of which %llu are kept for the model, keys and certificates",
+             (unsigned long long)(limit.rlim_cur - spare), *connections,
+             (unsigned long long)limit.rlim_cur, (unsigned long long)spare);
+    *connections = (uint32_t)(limit.rlim_cur - spare);
     return 0;
 }
 
@@ -103,9 +127,7 @@ int host_open(struct host *host, struct moed_error *err)
     signal(SIGXFSZ, SIG_IGN); /* as is a file that may not grow */
     if (getrandom(&host->id_seed, sizeof host->id_seed, 0) < 0)
         host->id_seed = moed_wall_ms(); /* ids are for reading logs, not secrets */
-    rc = raise_file_limit(host->options->max_connections, err);
-    if (rc == 0)
-        rc = read_secrets(host, err);
+    rc = read_secrets(host, err);
     if (rc != 0)
         return rc;
     rc = spin_init(&host->spin, &host->loop, host->options->spin_us);

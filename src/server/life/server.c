@@ -74,7 +74,10 @@ static int set_up(struct server *server, struct moed_error *err)
 
     if (rc != 0)
         return rc;
-    rc = service_init(&server->service, err);
+    rc = host_fit_files(&server->settings.max_connections,
+                        moed_gguf_count_parts(server->options->model_path), err);
+    if (rc == 0)
+        rc = service_init(&server->service, err);
     if (rc == 0)
         rc = host_open(&server->host, err);
     if (rc != 0)
@@ -127,10 +130,11 @@ int moed_server_run(const struct moed_server_options *options, struct moed_error
         free(server);
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the server");
     }
-    server->options = options;
-    server->service.options = options;
+    server->settings = *options;
+    server->options = &server->settings;
+    server->service.options = server->options;
     server->service.host = &server->host;
-    server->host.options = options;
+    server->host.options = server->options;
     server->host.endpoints = &service_endpoints;
     server->host.service = &server->service;
     server->host.after_run = after_run;

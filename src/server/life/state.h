@@ -14,6 +14,7 @@
 #include "src/server/lane/lanes.h"
 
 struct server {
+    struct moed_server_options settings; /* what was asked for, and is possible here */
     const struct moed_server_options *options;
     struct host host;
     struct service service;
