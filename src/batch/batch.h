@@ -99,6 +99,9 @@ struct moed_worker_at_work {
     uint64_t since_ns; /* of moed_now_ns() */
 };
 bool moed_batcher_oldest(const struct moed_batcher *batcher, struct moed_worker_at_work *out);
+/* No more jobs come that others could share a batch with: from now on none waits for
+ * max_batch_delay_us. Those that come all the same are taken. */
+void moed_batcher_close(struct moed_batcher *batcher);
 /* Answers all that waits with `status` (drain's end). A request of which a part is being computed
  * is answered so when that part is done. */
 void moed_batcher_abort(struct moed_batcher *batcher, int status, const char *message);

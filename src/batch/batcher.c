@@ -108,15 +108,23 @@ fail:
     return rc;
 }
 
+void moed_batcher_close(struct moed_batcher *batcher)
+{
+    pthread_mutex_lock(&batcher->mutex);
+    batcher->queue.delay_ns = 0;
+    atomic_fetch_add(&batcher->arrivals, 1); /* for those who look out, awake */
+    pthread_cond_broadcast(&batcher->wake);
+    pthread_mutex_unlock(&batcher->mutex);
+}
+
 void moed_batcher_destroy(struct moed_batcher *batcher)
 {
     if (batcher == NULL)
         return;
     pthread_mutex_lock(&batcher->mutex);
     batcher->stopping = true;
-    batcher->queue.delay_ns = 0; /* there will be no company to wait for */
-    pthread_cond_broadcast(&batcher->wake);
     pthread_mutex_unlock(&batcher->mutex);
+    moed_batcher_close(batcher);
     for (uint32_t i = 0; i < batcher->n_workers; i++)
         moed_worker_join(&batcher->workers[i]);
     moed_counters_fini(&batcher->counters);
