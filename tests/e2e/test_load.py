@@ -361,7 +361,7 @@ class FewFiles(unittest.TestCase):
             capture_output=True, text=True, check=False, timeout=harness.PATIENCE,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)))
         self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertIn("moed: found a limit of 32 open files, expected at least 64", done.stderr)
+        self.assertRegex(done.stderr, r"moed: found a limit of 32 open files, expected at least \d+")
         self.assertNotIn("listening", done.stderr)
 
     def test_a_port_that_is_taken_is_said_before_another_is_named(self):

@@ -304,5 +304,56 @@ class Settings(Folder):
         self.assertEqual(moed.wait(harness.PATIENCE), 0)
 
 
+class Signals(Folder):
+    def serve(self, *flags):
+        """A server of which nobody waits for anything; its log goes to a file."""
+        log = open(self.path("stderr"), "ab")
+        self.addCleanup(log.close)
+        moed = subprocess.Popen([harness.BIN, "serve", self.case.model, "--listen", "127.0.0.1:0", *flags],
+                                stdin=subprocess.DEVNULL, stderr=log)
+        self.addCleanup(moed.wait)
+        self.addCleanup(moed.kill)
+        return moed
+
+    def said(self):
+        with open(self.path("stderr"), encoding="utf-8") as file:
+            return file.read()
+
+    def test_hangups_near_the_end(self):
+        """SIGHUP at any time until the process is gone: the exit status is that of a clean drain."""
+        log = self.path("log")
+        for _ in range(20):
+            moed = self.serve("--log-file", log)
+            self.assertTrue(harness.eventually(lambda: os.path.exists(log) and self.is_ready(log)))
+            moed.terminate()
+            while moed.poll() is None:
+                moed.send_signal(signal.SIGHUP)
+            self.assertEqual(moed.returncode, 0)
+            os.remove(log)
+
+    @staticmethod
+    def is_ready(log):
+        with open(log, encoding="utf-8") as file:
+            return " ready: " in file.read()
+
+    def test_sigterm_at_any_time_of_the_start(self):
+        """While it reads, while workers start, just when it is ready: exit status 0."""
+        for number in range(30):
+            moed = self.serve("--log-file", self.path("log"), "--workers", "4")
+            self.assertTrue(harness.eventually(lambda moed=moed: self.holds_sigterm(moed)))
+            for _ in range(number * 20):
+                os.sched_yield()
+            moed.terminate()
+            self.assertEqual(moed.wait(harness.PATIENCE), 0, self.said())
+        self.assertNotIn("Sanitizer", self.said())
+
+    @staticmethod
+    def holds_sigterm(moed):
+        """Whether the signal would wait or be caught: the program has come so far."""
+        with open(f"/proc/{moed.pid}/status", encoding="ascii") as file:
+            masks = re.findall(r"^Sig(?:Blk|Cgt):\s*([0-9a-f]+)", file.read(), re.MULTILINE)
+        return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1 for mask in masks)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -5,12 +5,10 @@
  *         ──timeout─► gives up   what is queued and what is half received gets 503
  *         ──────────► stopped    nothing is away and the answers have left
  *
- * A second signal gives up at once; a third one kills, since we no longer catch it. */
+ * A second signal gives up at once; a third one kills, since it is held back no longer. */
 #include "drain.h"
 
 #include "state.h"
-
-#include <signal.h>
 
 enum {
     FLUSH_MS = 500,  /* for the last answers to leave, when the drain timeout is over */
@@ -66,6 +64,8 @@ static void stop_accepting(struct server *server)
     host_quiesce(&server->host);
     lanes_quiesce(&server->lanes);
     server->service.phase = SERVICE_CLOSING;
+    moed_batcher_close(
+        server->service.engine.batcher); /* nobody comes for whom others could wait */
     uv_timer_start(&server->drain.timer, on_timeout, server->options->drain_timeout_ms, 0);
     drain_check(server);
 }
@@ -86,10 +86,8 @@ static void tell_manager(const struct server *server)
                 (unsigned long long)ms * 1000, server->host.n_requests);
 }
 
-static void on_signal(uv_signal_t *watcher, int number)
+void drain_signal(struct server *server, int number)
 {
-    struct server *server = watcher->data;
-
     if (server->service.phase == SERVICE_LOADING) {
         moed_log(MOED_LOG_INFO, "signal %d while loading: stopping", number);
         tell_manager(server);
@@ -103,8 +101,7 @@ static void on_signal(uv_signal_t *watcher, int number)
         uv_timer_start(&server->drain.timer, on_delay_end, server->options->drain_delay_ms, 0);
     } else {
         moed_log(MOED_LOG_INFO, "signal %d again: stopping now", number);
-        uv_signal_stop(&server->drain.term);
-        uv_signal_stop(&server->drain.interrupt);
+        signals_let_kill();
         if (server->service.phase == SERVICE_DRAINING)
             stop_accepting(server);
         give_up(server);
@@ -113,17 +110,6 @@ static void on_signal(uv_signal_t *watcher, int number)
 
 int drain_init(struct server *server)
 {
-    struct drain *drain = &server->drain;
-    int rc = uv_timer_init(&server->host.loop, &drain->timer);
-
-    if (rc == 0)
-        rc = uv_signal_init(&server->host.loop, &drain->term);
-    if (rc == 0)
-        rc = uv_signal_init(&server->host.loop, &drain->interrupt);
-    drain->timer.data = drain->term.data = drain->interrupt.data = server;
-    if (rc == 0)
-        rc = uv_signal_start(&drain->term, on_signal, SIGTERM);
-    if (rc == 0)
-        rc = uv_signal_start(&drain->interrupt, on_signal, SIGINT);
-    return rc;
+    server->drain.timer.data = server;
+    return uv_timer_init(&server->host.loop, &server->drain.timer);
 }

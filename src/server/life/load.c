@@ -96,13 +96,14 @@ static void on_tick(uv_timer_t *ticker)
     tell_manager(server, service->loaded_bytes, service->total_bytes);
 }
 
-/* The thread has ended: its engine becomes the server's. */
+/* The thread ends: its engine becomes the server's. */
 static int take(struct server *server, struct moed_error *err)
 {
     struct loader *loader = server->load.loader;
-    int rc = loader->rc;
+    int rc;
 
     pthread_join(loader->thread, NULL);
+    rc = loader->rc;
     server->load.loader = NULL;
     server->service.engine = loader->engine;
     *err = loader->error;

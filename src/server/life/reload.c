@@ -4,8 +4,6 @@
 
 #include "state.h"
 
-#include <signal.h>
-
 /* Whether somebody has moved the file away (logrotate) or not, both is fine. */
 static void reopen_log(const char *path)
 {
@@ -45,12 +43,10 @@ static void reload_tls(struct server *server)
     moed_log(MOED_LOG_INFO, "SIGHUP: new connections get the TLS certificates as they are now");
 }
 
-static void on_hangup(uv_signal_t *watcher, int number)
+void reload(struct server *server)
 {
-    struct server *server = watcher->data;
     const bool ready = server->service.phase == SERVICE_READY;
 
-    (void)number;
     if (ready) /* systemd knows no reload before the start is over or after the stop has begun */
         notify_send(&server->notify, "RELOADING=1\nMONOTONIC_USEC=%llu",
                     (unsigned long long)moed_now_ns() / 1000);
@@ -65,21 +61,8 @@ static void on_hangup(uv_signal_t *watcher, int number)
 }
 
 /* A service manager may send it whether there is anything to read again or not. */
-static bool is_wanted(const struct server *server)
+bool reload_is_wanted(const struct moed_server_options *options)
 {
-    const struct moed_server_options *options = server->options;
-
-    return options->log_file != NULL || options->api_key_file != NULL || server->host.tls != NULL ||
-           options->notify_socket != NULL;
-}
-
-int reload_init(struct server *server)
-{
-    uv_signal_t *hangup = &server->reload.hangup;
-    int rc = uv_signal_init(&server->host.loop, hangup);
-
-    hangup->data = server;
-    if (rc != 0 || !is_wanted(server))
-        return rc;
-    return uv_signal_start(hangup, on_hangup, SIGHUP);
+    return options->log_file != NULL || options->api_key_file != NULL ||
+           options->tls_cert != NULL || options->notify_socket != NULL;
 }

@@ -2,16 +2,14 @@
 #ifndef MOED_SERVER_RELOAD_H
 #define MOED_SERVER_RELOAD_H
 
-#include <uv.h>
+#include "src/server/server.h"
 
 struct server;
 
-struct reload {
-    uv_signal_t hangup;
-};
-
-/* Watches SIGHUP if there is anything to read again or a service manager, which may send it anyway;
- * otherwise the signal ends the process, as when its terminal closes. 0 or a libuv error. */
-int reload_init(struct server *server);
+/* Whether there is anything to read again, or a service manager, which may send SIGHUP anyway;
+ * otherwise the signal ends the process, as when its terminal closes. */
+bool reload_is_wanted(const struct moed_server_options *options);
+/* Reads the log's file, keys and certificates again. */
+void reload(struct server *server);
 
 #endif

@@ -1,6 +1,7 @@
 /* server.c: puts the room together, turns the loop, takes it apart. */
 #include "state.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 enum { LOG_PATIENCE_MS = 2000 }; /* a reader of the log that stands still is not waited for */
@@ -56,13 +57,23 @@ static void after_run(void *owner)
     check_stop(server);
 }
 
+static void on_signal(void *owner, int number)
+{
+    struct server *server = owner;
+
+    if (number == SIGHUP)
+        reload(server);
+    else
+        drain_signal(server, number);
+}
+
 /* What the loop waits for beside connections and workers. 0 or a libuv error. */
 static int start_handles(struct server *server)
 {
     int rc = drain_init(server);
 
     if (rc == 0)
-        rc = reload_init(server);
+        rc = signals_init(&server->signals, &server->host.loop);
     if (rc == 0)
         rc = watchdog_start(server);
     return rc;
@@ -115,6 +126,7 @@ static void tear_down(struct server *server)
     uv_walk(&server->host.loop, close_handle, NULL);
     uv_run(&server->host.loop, UV_RUN_DEFAULT);
     uv_loop_close(&server->host.loop);
+    signals_fini(&server->signals);
     host_close(&server->host);
     service_fini(&server->service);
     notify_fini(&server->notify);
@@ -141,6 +153,8 @@ int moed_server_run(const struct moed_server_options *options, struct moed_error
     server->host.owner = server;
     server->lanes.after_run = after_run;
     server->lanes.owner = server;
+    server->signals = (struct signals){.fd = -1, .heard = on_signal, .owner = server};
+    signals_hold(reload_is_wanted(options)); /* before there is another thread */
     rc = moed_log_start(err);
     if (rc == 0)
         rc = set_up(server, err);

@@ -7,6 +7,7 @@
 #include "load.h"
 #include "notify.h"
 #include "reload.h"
+#include "signals.h"
 #include "watchdog.h"
 
 #include "src/server/api/service.h"
@@ -21,7 +22,7 @@ struct server {
     struct lanes lanes;
     struct load load;
     struct drain drain;
-    struct reload reload;
+    struct signals signals;
     struct notify notify;
     struct watchdog watchdog;
     int result; /* of moed_server_run, with its reason */
