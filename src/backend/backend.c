@@ -98,6 +98,7 @@ int moed_backend_open(const struct moed_model *model, const struct moed_backend_
     (*out)->ops = ops;
     (*out)->model = model;
     (*out)->max_rows = complete.max_rows;
+    (*out)->mapped = complete.map;
     return MOED_OK;
 }
 
@@ -192,6 +193,44 @@ static int check(const struct moed_backend *backend, const struct moed_layer *la
     return MOED_OK;
 }
 
+/* The matrices that are left in the file's mapping. */
+static const struct moed_gguf_tensor *mapped_tensor(const struct moed_layer *layer, size_t i)
+{
+    const struct moed_weight *const all[] = {
+        &layer->routed.gate, &layer->routed.up,   &layer->routed.down, &layer->shared.gate,
+        &layer->shared.up,   &layer->shared.down, &layer->chunks.gate, &layer->chunks.up,
+        &layer->chunks.down, &layer->latent_down, &layer->latent_up,
+    };
+
+    while (i < MOED_ARRAY_LEN(all) && !all[i]->tensor)
+        i++;
+    return i < MOED_ARRAY_LEN(all) ? all[i]->tensor : NULL;
+}
+
+int moed_backend_check_weights(struct moed_backend *backend, const struct moed_layer *layer,
+                               struct moed_error *err)
+{
+    enum { MATRICES = 11 };
+    uint32_t last = UINT32_MAX;
+    struct moed_error why;
+
+    if (!backend->mapped)
+        return MOED_OK;
+    for (size_t i = 0; i < MATRICES; i++) {
+        const struct moed_gguf_tensor *tensor = mapped_tensor(layer, i);
+
+        if (!tensor || tensor->part == last)
+            continue;
+        last = tensor->part;
+        if (moed_gguf_check_mapping(backend->model->gguf, tensor, &why) == MOED_OK)
+            continue;
+        if (!atomic_exchange(&backend->failed, true))
+            moed_log(MOED_LOG_ERROR, "layer %u: %s", layer->index, why.message);
+        return moed_fail(err, MOED_E_DEVICE, "%s", why.message);
+    }
+    return MOED_OK;
+}
+
 int moed_forward(struct moed_workspace *workspace, uint32_t layer, struct moed_batch_rows *batch,
                  struct moed_error *err)
 {
@@ -208,5 +247,9 @@ int moed_forward(struct moed_workspace *workspace, uint32_t layer, struct moed_b
     batch->weight_bytes = 0;
     if (batch->rows == 0)
         return MOED_OK;
-    return backend->ops->forward(workspace, (uint32_t)(found - backend->model->layers), batch, err);
+    status = moed_backend_check_weights(backend, found, err);
+    if (status == MOED_OK)
+        status = backend->ops->forward(workspace, (uint32_t)(found - backend->model->layers), batch,
+                                       err);
+    return status == MOED_OK ? moed_backend_check_weights(backend, found, err) : status;
 }

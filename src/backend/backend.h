@@ -75,8 +75,13 @@ uint32_t moed_backend_threads(const struct moed_backend *backend); /* of one wor
 uint32_t moed_backend_max_rows(const struct moed_backend *backend);
 uint64_t moed_backend_bytes(const struct moed_backend *backend); /* resident weights */
 
-/* Whether its device failed, so that every later call fails too. Any thread. */
+/* Whether its device failed, or the file of weights that are mapped was changed or cut short, so
+ * that later calls fail too. Any thread. */
 bool moed_backend_failed(const struct moed_backend *backend);
+/* Where weights are in the file's mapping: whether the layer's are what they were when the model
+ * was opened. If not: MOED_E_DEVICE, naming file and tensor, and the backend has failed. */
+int moed_backend_check_weights(struct moed_backend *backend, const struct moed_layer *layer,
+                               struct moed_error *err);
 
 /* What its device reads from memory at most, measured now, in 10^9 bytes a second; 0 where there is
  * no device but this CPU. */

@@ -26,7 +26,8 @@ struct moed_backend {
     const struct moed_backend_ops *ops;
     const struct moed_model *model;
     const char *isa, *activations;
-    atomic_bool failed; /* its device is not to be trusted any more */
+    atomic_bool failed; /* its device, or its weights, are not to be trusted any more */
+    bool mapped;        /* weights are in the file's mapping */
     bool f32_rows;
     uint32_t threads, max_rows;
     uint64_t bytes;

@@ -1,5 +1,6 @@
 /* data: the bytes of tensors, copied out or borrowed from a mapping. */
 #include "file.h"
+#include "guard.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -28,6 +29,7 @@ static int map_part(struct moed_gguf_part *part, struct moed_error *err)
     if (map == MAP_FAILED)
         return moed_fail(err, MOED_E_IO, "%s: cannot be mapped: %s", part->path, strerror(errno));
     part->map = map;
+    part->guard = guard_add(map, part->size);
     return MOED_OK;
 }
 
@@ -47,4 +49,45 @@ int moed_gguf_map(struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
     if (rc == MOED_OK)
         *out = part->map + tensor->offset;
     return rc;
+}
+
+/* The tensor of that part in which an offset lies, for messages. */
+static const char *name_at(const struct moed_gguf *gguf, uint32_t part, uint64_t offset)
+{
+    for (size_t i = 0; i < gguf->n_tensors; i++) {
+        const struct moed_gguf_tensor *t = &gguf->tensors[i];
+
+        if (t->part == part && offset >= t->offset && offset - t->offset < t->bytes)
+            return t->name;
+    }
+    return "none";
+}
+
+int moed_gguf_check_mapping(const struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
+                            struct moed_error *err)
+{
+    const struct moed_gguf_part *part = &gguf->parts[tensor->part];
+    uint64_t offset;
+    struct stat st;
+
+    if (!part->map)
+        return MOED_OK;
+    if (guard_hit(part->guard, &offset))
+        return moed_fail(err, MOED_E_IO,
+                         "%s: found its end before byte %" PRIu64
+                         " of tensor '%s': it was cut short while it was mapped",
+                         part->path, offset, name_at(gguf, tensor->part, offset));
+    if (fstat(part->fd, &st) != 0)
+        return moed_fail(err, MOED_E_IO, "%s: %s", part->path, strerror(errno));
+    if ((uint64_t)st.st_size != part->size)
+        return moed_fail(err, MOED_E_IO,
+                         "%s: found %" PRIu64 " bytes, expected the %" PRIu64
+                         " that it had when it was opened, for tensor '%s' among others",
+                         part->path, (uint64_t)st.st_size, part->size, tensor->name);
+    if (st.st_mtim.tv_sec != part->changed.tv_sec || st.st_mtim.tv_nsec != part->changed.tv_nsec)
+        return moed_fail(err, MOED_E_IO,
+                         "%s: somebody has written to it while it was mapped, tensor '%s' may have "
+                         "changed",
+                         part->path, tensor->name);
+    return MOED_OK;
 }

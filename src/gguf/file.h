@@ -12,6 +12,8 @@
 
 #include "src/gguf/gguf.h"
 
+#include <time.h>
+
 #define GGUF_ALIGNMENT      32U /* where general.alignment is absent */
 #define GGUF_MAX_ALIGNMENT  (1U << 20)
 #define GGUF_MAX_KEYS       65536U
@@ -42,7 +44,9 @@ struct moed_gguf_part {
     size_t n_keys;
     struct moed_gguf_tensor *tensors; /* until open gathers those of all parts */
     size_t n_tensors;
-    uint8_t *map; /* the whole file, once asked for */
+    uint8_t *map;            /* the whole file, once asked for */
+    int guard;               /* of the mapping */
+    struct timespec changed; /* when the file was opened */
 };
 
 struct moed_gguf {

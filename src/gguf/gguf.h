@@ -86,10 +86,19 @@ bool moed_gguf_is_array(const struct moed_gguf *gguf, const char *key); /* false
  * the file, also where it was cut short after it was opened. */
 int moed_gguf_read(const struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
                    uint64_t offset, uint64_t size, void *dst, struct moed_error *err);
-/* Borrows the tensor's bytes from a read-only mapping that lives until close (a file that is
- * truncated meanwhile raises SIGBUS: prefer moed_gguf_read for files others may write). */
+/* Borrows the tensor's bytes from a read-only mapping that lives until close. Who writes to the
+ * file changes them, and where it is cut short reading them is SIGBUS, or zeros (below). */
 int moed_gguf_map(struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
                   const uint8_t **out, struct moed_error *err);
+
+/* From now on reading behind the end of a mapped file that was cut short gives zeros instead of
+ * ending the process: for programs, since a process has one handler of SIGBUS. */
+void moed_gguf_survive_cuts(void);
+/* Whether the mapped file that holds the tensor still is what it was when it was opened, by its
+ * size and the time of its last change, and nothing behind its end was read: MOED_E_IO names the
+ * file, the tensor and what happened. 0 where it is not mapped. Cheap; any thread. */
+int moed_gguf_check_mapping(const struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
+                            struct moed_error *err);
 
 /* ---- writing ----
  * create, add keys, declare tensors, then write each tensor's bytes in the order declared (in

@@ -2,6 +2,7 @@
  * The header is read with pread and never mapped: a file that somebody truncates meanwhile gives
  * an error, not a SIGBUS. */
 #include "file.h"
+#include "guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ static int open_file(struct moed_gguf_part *part, struct moed_error *err)
         return moed_fail(err, MOED_E_BAD_FILE, "found a %s, expected a regular file",
                          S_ISDIR(st.st_mode) ? "directory" : "device, pipe or socket");
     part->size = (uint64_t)st.st_size;
+    part->changed = st.st_mtim;
     return MOED_OK;
 }
 
@@ -122,6 +124,7 @@ void moed_gguf_part_close(struct moed_gguf_part *part)
 {
     if (!part->path)
         return; /* never opened: its descriptor is not ours to close */
+    guard_remove(part->map ? part->guard : -1);
     if (part->map)
         munmap(part->map, part->size);
     if (part->fd >= 0)

@@ -355,5 +355,69 @@ class Signals(Folder):
         return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1 for mask in masks)
 
 
+class Mapped(Folder):
+    """--load mmap: the file is the memory."""
+
+    def setUp(self):
+        super().setUp()
+        self.model = self.path("model.gguf")
+        self.data = self.case.bytes(0, "hidden.f32")
+        done = run("synth", self.model, "--preset", "tiny", "--type", "q8_0")
+        self.assertEqual(done[0], 0, done[1])
+
+    def rows(self, server):
+        hidden = server.get("/v1/moe/info").json()["layers"][0]["hidden"]
+        layer = server.get("/v1/moe/info").json()["layers"][0]["layer"]
+        return f"/v1/moe/layers/{layer}/forward", harness.f32([0.5] * hidden).tobytes()
+
+    def check(self, spoil, message):
+        """Spoiling the file fails its layers and /livez, with a line that names file and tensor; the
+        process lives on, and ends well."""
+        with harness.Server(self.model, "--load", "mmap") as server:
+            path, data = self.rows(server)
+            self.assertEqual(server.post_raw(path, data).status, 200)
+            self.assertEqual(server.get("/livez").status, 200)
+            spoil()
+            for _ in range(2):
+                answer = server.post_raw(path, data)
+                self.assertEqual(answer.status, 503, answer)
+                self.assertEqual(answer.json()["code"], "device_failed")
+                self.assertIn(self.model, answer.json()["detail"])
+            for probe in ("/livez", "/readyz"):
+                answer = server.get(probe)
+                self.assertEqual(answer.status, 503)
+                self.assertIn("changed or cut short while it was mapped", answer.json()["detail"])
+            self.assertRegex(server.text(), f"error .*{re.escape(self.model)}: {message}")
+            self.assertIn("tensor 'blk.", server.text())
+
+    def test_a_file_that_is_cut_short(self):
+        self.check(lambda: os.truncate(self.model, 4096), r"found 4096 bytes, expected")
+
+    def test_bytes_that_are_written_in_place(self):
+        def write():
+            with open(self.model, "r+b") as file:
+                file.seek(-64, os.SEEK_END)
+                file.write(b"x")
+
+        self.check(write, "somebody has written to it")
+
+    def test_a_file_that_is_replaced(self):
+        """Another file under the name, the way that SETTINGS.md has it: nothing happens to this one."""
+        with harness.Server(self.model, "--load", "mmap") as server:
+            path, data = self.rows(server)
+            before = server.post_raw(path, data)
+            with open(self.model + ".new", "wb") as file:
+                file.write(b"another")
+            os.rename(self.model + ".new", self.model)
+            after = server.post_raw(path, data)
+            self.assertEqual((after.status, after.body), (200, before.body))
+
+    def test_a_file_that_is_cut_short_before(self):
+        os.truncate(self.model, os.path.getsize(self.model) - 4096)
+        found, said = run("serve", self.model, "--load", "mmap", "--listen", "127.0.0.1:0")
+        self.assertEqual(found, 1, said)
+        self.assertNotIn("ready", said)
+
+
 if __name__ == "__main__":
     unittest.main()

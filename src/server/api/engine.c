@@ -69,7 +69,11 @@ int engine_load(const struct moed_server_options *options, const struct engine_p
         .progress = progress->report,
         .progress_context = progress->context,
     };
-    int rc = open_model(options, &out->model, err);
+    int rc;
+
+    if (options->map)
+        moed_gguf_survive_cuts();
+    rc = open_model(options, &out->model, err);
 
     if (rc == 0)
         rc = open_backend(options, &backend, out, err);
@@ -100,8 +104,13 @@ int engine_start(struct engine *engine, const struct moed_server_options *option
         .per_expert_metrics = options->metrics_per_expert,
     };
 
-    return moed_batcher_create(engine->model, engine->backend, metrics, &batcher, &engine->batcher,
-                               err);
+    int rc = moed_batcher_create(engine->model, engine->backend, metrics, &batcher,
+                                 &engine->batcher, err);
+
+    /* Nobody is told that we are ready with weights that are gone already. */
+    for (uint32_t i = 0; rc == 0 && i < engine->model->n_layers; i++)
+        rc = moed_backend_check_weights(engine->backend, &engine->model->layers[i], err);
+    return rc;
 }
 
 void engine_close(struct engine *engine)

@@ -14,6 +14,11 @@ static int check_device(const struct service *service, struct moed_error *err)
 
     if (backend == NULL || !moed_backend_failed(backend))
         return 0;
+    if (service->options->map)
+        return moed_fail(
+            err, MOED_E_DEVICE,
+            "the file of the weights was changed or cut short while it was mapped: the "
+            "process must be started again");
     return moed_fail(err, MOED_E_DEVICE,
                      "a device of the %s backend failed: the process must be started again",
                      moed_backend_name(backend));
