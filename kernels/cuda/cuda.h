@@ -235,8 +235,7 @@ struct moed_cuda_product {
     const uint32_t *tile_end;
     int bank; /* whose tiles: [tile_end[bank - 1], tile_end[bank]) */
     uint32_t columns, most_tiles, most_columns; /* of a tile at most; tiles; columns in fact */
-    bool planned_before; /* tiles were there before the launch before this one */
-    bool whole; /* a sum is never split, so that its order does not depend on the work there is */
+    bool planned_before;                 /* tiles were there before the launch before this one */
     const void *in;                      /* [.., in_ld] f16, or f32 if exact */
     uint32_t in_ld;                      /* elements */
     const uint32_t *in_row;              /* [pairs] rows of `in`; NULL: the pair itself */

@@ -1,6 +1,9 @@
 /* front: all that comes before the products, in one launch, for few rows: the router, rows as f16,
  * the rule and the plan. The block that is done last goes on with the rule, and so no launch lies
- * between. The sums are those of logits.cu, in their order. */
+ * between. The sums are those of logits.cu, in their order.
+ *
+ * Grid: a block two experts, and one a row that becomes f16; of 256 threads; shared memory: top-k's
+ * scratch a warp. No block waits, the last to arrive goes on. The products' launch may overlap. */
 #include "cast.cuh"
 #include "launch.cuh"
 #include "plan.cuh"
@@ -201,6 +204,7 @@ __global__ void __launch_bounds__(THREADS) front(const struct front f)
     const uint32_t routers = (f.r.experts + 1) / 2;
 
     wait_for_previous();
+    let_next_start();
     if (blockIdx.x < routers)
         find_logits(f.r);
     else if (blockIdx.x - routers < f.h.batch->rows)

@@ -1,10 +1,15 @@
 /* logits: the router's product in f32, since experts must be chosen as they are elsewhere. The
  * inputs are cut into LOGIT_PARTS parts, each summed by other blocks; topk.cu adds the parts up.
- * So a logit is summed in one order, whatever the number of rows. */
+ * So a logit is summed in one order, whatever the number of rows.
+ *
+ * Grid: patches of rows × experts × LOGIT_PARTS (and one part more that makes rows f16, up to 16
+ * rows), of 256 threads; shared memory: a step of a patch. No block waits for another; top-k's
+ * launch may overlap up to EARLY_ROWS rows. */
 #include "cast.cuh"
 #include "launch.cuh"
 
 constexpr int THREADS = CAST_THREADS;
+constexpr uint32_t SMALL_ROWS = 128; /* up to which small patches keep more blocks busy */
 constexpr int RUN = 16; /* inputs that are summed before they join a sum: f32 loses less so */
 
 /* A block multiplies ROWS rows by EXPERTS experts, a thread a patch of ROWS / 16 × EXPERTS / 16 of
@@ -23,20 +28,34 @@ struct vectors {
     uint32_t n, cols; /* vectors that there are; inputs of one */
 };
 
-/* Inputs [k, k + STEP) of N vectors, zeros where there are none, as out[input][vector]. */
-template <int N, int STEP>
-__device__ __forceinline__ void load_step(const vectors &v, uint32_t k, uint32_t end,
-                                          float (&out)[STEP][N + 4])
-{
-#pragma unroll
-    for (int i = 0; i < N * STEP / THREADS; i++) {
-        const uint32_t at = threadIdx.x + (uint32_t)i * THREADS;
-        const uint32_t vector = at / STEP, input = k + at % STEP;
+/* This thread's share of inputs [k, k + STEP) of N vectors, zeros where there are none; fetched
+ * while the step before is multiplied. */
+template <int N, int STEP> struct fetched {
+    static constexpr int each = N * STEP / THREADS;
+    float value[each];
 
-        out[at % STEP][vector] =
-            vector < v.n && input < end ? v.at[(size_t)vector * v.cols + input] : 0.0F;
+    __device__ __forceinline__ void fetch(const vectors &v, uint32_t k, uint32_t end)
+    {
+#pragma unroll
+        for (int i = 0; i < each; i++) {
+            const uint32_t at = threadIdx.x + (uint32_t)i * THREADS;
+            const uint32_t vector = at / STEP, input = k + at % STEP;
+
+            value[i] = vector < v.n && input < end ? v.at[(size_t)vector * v.cols + input] : 0.0F;
+        }
     }
-}
+
+    /* As out[input][vector]. */
+    __device__ __forceinline__ void put(float (&out)[STEP][N + 4]) const
+    {
+#pragma unroll
+        for (int i = 0; i < each; i++) {
+            const uint32_t at = threadIdx.x + (uint32_t)i * THREADS;
+
+            out[at % STEP][at / STEP] = value[i];
+        }
+    }
+};
 
 template <class P>
 __device__ __forceinline__ void multiply_step(const P &s, float (&sums)[P::of_rows][P::of_experts])
@@ -81,7 +100,7 @@ __global__ void __launch_bounds__(THREADS)
     const uint32_t end = first + part < r.hidden ? first + part : r.hidden;
     float sums[P::of_rows][P::of_experts] = {};
 
-    wait_for_previous();
+    wait_for_previous_of(r.grid_rows);
     if (blockIdx.z == LOGIT_PARTS) {
         cast_rows(h);
         return;
@@ -93,10 +112,18 @@ __global__ void __launch_bounds__(THREADS)
 
     if (x.n == 0)
         return;
+
+    fetched<P::rows, P::step> some_x;
+    fetched<P::experts, P::step> some_w;
+
+    some_x.fetch(x, first, end);
+    some_w.fetch(w, first, end);
     for (uint32_t k = first; k < end; k += P::step) {
-        load_step<P::rows, P::step>(x, k, end, s.x);
-        load_step<P::experts, P::step>(w, k, end, s.w);
+        some_x.put(s.x);
+        some_w.put(s.w);
         __syncthreads();
+        some_x.fetch(x, k + P::step, end);
+        some_w.fetch(w, k + P::step, end);
         multiply_step(s, sums);
         __syncthreads();
     }
@@ -129,5 +156,8 @@ cudaError_t moed_cuda_logits(const struct moed_cuda_router *r, const struct moed
 
     const cudaError_t status = h ? moed_cuda_cast_rows(h, stream) : cudaSuccess;
 
-    return status == cudaSuccess ? multiply<large>(r, NULL, stream) : status;
+    if (status != cudaSuccess)
+        return status;
+    return r->grid_rows <= SMALL_ROWS ? multiply<small>(r, NULL, stream)
+                                      : multiply<large>(r, NULL, stream);
 }

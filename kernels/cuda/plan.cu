@@ -1,6 +1,9 @@
 /* plan: src/moe/plan.c, a thread block a planned expert. Each counts all experts for itself, which
  * spares a launch, so that it knows where its pairs begin; and then takes them in the order of
- * their rows. What each slot wants was written down when it was chosen (topk.cu). */
+ * their rows. What each slot wants was written down when it was chosen (topk.cu).
+ *
+ * Block: 1024 threads; shared memory: a count an expert. No block waits for another; the next
+ * launch may overlap up to EARLY_ROWS rows. */
 #include "launch.cuh"
 #include "plan.cuh"
 #include "reduce.cuh"
@@ -63,7 +66,7 @@ __global__ void __launch_bounds__(THREADS) plan(const struct moed_cuda_plan p)
     const uint32_t expert = blockIdx.x;
     uint32_t pair = 0, tile = 0;
 
-    wait_for_previous();
+    wait_for_previous_of(p.batch->rows);
 
     const uint32_t n = p.batch->rows * p.per_row;
 

@@ -34,6 +34,13 @@ __device__ inline float chunk_weight(const struct moed_cuda_plan &p, uint32_t ro
 
 /* What f16 activations are in units of: h grows with the square of what its expert reads, or where
  * it does not, the guard finds out. */
+__device__ inline float activation_factor(float size)
+{
+    if (!(size > 0.0F) || isinf(size))
+        return 1.0F;
+    return exp2f(fminf(fmaxf(rintf(2.0F * log2f(size)) - 4.0F, -100.0F), 100.0F));
+}
+
 __device__ inline float factor_of(const struct moed_cuda_plan &p, bool routed, uint32_t row,
                                   float weight)
 {
@@ -41,9 +48,7 @@ __device__ inline float factor_of(const struct moed_cuda_plan &p, bool routed, u
 
     if (routed && p.weight_on_input)
         size *= fabsf(weight);
-    if (!(size > 0.0F) || isinf(size))
-        return 1.0F;
-    return exp2f(fminf(fmaxf(rintf(2.0F * log2f(size)) - 4.0F, -100.0F), 100.0F));
+    return activation_factor(size);
 }
 
 /* Slot `at` of all becomes a pair. */

@@ -185,15 +185,6 @@ static cudaError_t multiply_exact(const struct moed_cuda_product *p, const devic
 }
 
 #if MOED_CUDA_FAST
-/* How many parts, in quarters, the warps of a block take one after the other. */
-static uint64_t small_m_turns(uint64_t units, uint32_t parts, uint32_t warps, uint32_t split)
-{
-    const uint32_t groups = warps / split;
-    const uint64_t turns = (units + groups - 1) / groups;
-
-    return turns * (4 * ((parts + split - 1) / split) + (split > 1));
-}
-
 /* Small work leaves half of a multiprocessor to the launch after it, which may fetch its weights
  * meanwhile. */
 static uint32_t small_m_shares(const struct moed_cuda_product *p, const device_limits &device,
@@ -203,21 +194,14 @@ static uint32_t small_m_shares(const struct moed_cuda_product *p, const device_l
     const uint64_t units = (uint64_t)p->most_tiles * p->matrix.blocks;
     const uint64_t processors = (uint64_t)device.processors;
     const uint64_t mine = (units + processors - 1) / processors; /* of a block */
-    const uint32_t parts = (uint32_t)((p->matrix.block_bytes + small_m_shape<format>::stage - 1) /
-                                      small_m_shape<format>::stage);
     const uint32_t most = (uint32_t)device.shared_bytes - 1024 /* small_m_round */;
     uint32_t warps = mine * p->matrix.block_bytes <= small ? SMALL_M_WARPS / 2 : SMALL_M_WARPS;
-    small_m_setup s = {1, p->most_columns, 0, p->in_ld * (uint32_t)sizeof(__half) + 16};
+    small_m_setup s = {p->most_columns, 0, p->in_ld * (uint32_t)sizeof(__half) + 16};
 
     while (s.bytes<format>(warps) > most)
         warps /= 2;
-    for (uint32_t split = 2; split <= 4 && split <= warps && !p->whole; split *= 2)
-        if (small_m_turns(mine, parts, warps, split) < small_m_turns(mine, parts, warps, s.split))
-            s.split = split;
     for (s.tiles = SMALL_M_TILES; s.tiles > 0 && s.bytes<format>(warps) > most;)
         s.tiles--;
-    while (s.bytes<format>(warps) > most)
-        s.split /= 2;
     *out = s;
     return warps;
 }
@@ -230,8 +214,7 @@ static cudaError_t multiply_small_m(const struct moed_cuda_product *p, const dev
     const size_t bytes = s.bytes<format>(warps);
     const auto kernel =
         s.tiles > 0 ? small_m_product<format, true> : small_m_product<format, false>;
-    const cudaError_t status =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+    const cudaError_t status = allow_all_shared((const void *)kernel, device);
 
     if (status != cudaSuccess)
         return status;

@@ -1,11 +1,12 @@
-/* rows: a thread block a row: norms, and f32 rows to f16 ones. */
+/* rows: a thread block of 256 threads a row: norms, and f32 rows to f16 ones. No block waits for
+ * another; the next launch may overlap up to EARLY_ROWS rows. */
 #include "cast.cuh"
 #include "launch.cuh"
 
 constexpr int THREADS = CAST_THREADS;
 __global__ void __launch_bounds__(CAST_THREADS) cast(const struct moed_cuda_cast h)
 {
-    wait_for_previous();
+    wait_for_previous_of(h.grid_rows);
     if (blockIdx.x < h.batch->rows)
         cast_row(h, blockIdx.x);
 }
@@ -23,7 +24,7 @@ __global__ void __launch_bounds__(THREADS) normalise(const struct moed_cuda_norm
     float *to = n.to + (size_t)t * n.cols;
     double mean = 0.0, squares = 0.0;
 
-    wait_for_previous();
+    wait_for_previous_of(n.grid_rows);
     if (t >= n.batch->rows)
         return;
     if (n.flags && !(n.flags[t] & n.flag)) {

@@ -1,16 +1,18 @@
 /* small_m: products for few pairs an expert, which are as fast as weights come from memory. A
  * thread block takes a run of units, 16 weight rows by up to 8 pairs, and goes through it in rounds
  * of up to two tiles of pairs, whose inputs it holds in shared memory. Each warp then goes its own
- * way: it streams its units' weights through a ring of its own, and multiplies by mma.m16n8k16.
+ * way: it streams its units' weights through a ring of its own, and multiplies by mma.m16n8k16, in
+ * the one order of sums that all products have (order.cuh).
  *
- * Where there is less work than warps, `split` of them share a unit, each every split-th part of
- * its inputs, and the first adds their sums up in order. */
+ * Grid: a block a multiprocessor, of 8 or 16 warps; shared memory: a ring a warp, and a round's
+ * inputs. Blocks wait for no other block. Weights are asked for before wait_for_previous() where
+ * the plan is older than the launch before; the next launch may overlap up to EARLY_ROWS rows. */
 #ifndef MOED_CUDA_SMALL_M_CUH
 #define MOED_CUDA_SMALL_M_CUH
 
 #include "epilogue.cuh"
-#include "integer.cuh"
 #include "launch.cuh"
+#include "order.cuh"
 
 constexpr int SMALL_M_COLUMNS = 8;
 constexpr int SMALL_M_WARPS = 16;
@@ -22,15 +24,14 @@ template <class F> struct small_m_shape {
     static constexpr int stage = tiles * tile<F>::bytes;
     static constexpr int blocks = tiles * tile<F>::blocks; /* of 64 inputs */
     static constexpr int stages = stage > 3500 ? 2 : 3;
-    static constexpr int ring = stages * stage + 32;          /* of one warp, and its barriers */
-    static constexpr int sums = 2 * 32 * (int)sizeof(float4); /* of one warp, twice */
+    static constexpr int ring = stages * stage + 32; /* of one warp, and its barriers */
 
     static_assert(stages * 8 <= 32 && stage % 16 == 0, "bulk copies are aligned");
+    static_assert(PART_BLOCKS % blocks == 0, "a part of a sum is whole stages");
 };
 
 /* How a launch shares out its work and its shared memory. */
 struct small_m_setup {
-    uint32_t split;
     uint32_t columns; /* pairs that a tile has at most */
     uint32_t tiles;   /* of a round, whose inputs are held; 0: none is, they come from the caches */
     uint32_t column_bytes;
@@ -45,8 +46,7 @@ struct small_m_setup {
     }
     template <class F> HD uint32_t bytes(uint32_t warps) const
     {
-        return warps * (small_m_shape<F>::ring + (split > 1 ? small_m_shape<F>::sums : 0)) +
-               held_bytes();
+        return warps * small_m_shape<F>::ring + held_bytes();
     }
 };
 
@@ -120,10 +120,10 @@ template <class F> struct small_m_ring {
     }
 };
 
-/* The parts of its round's units that a warp takes, in their order. */
+/* The stages of a warp's units of a round, in their order. */
 struct small_m_walk {
-    uint32_t unit, end, unit_stride; /* of a group of warps */
-    uint32_t part, parts, split, rank;
+    uint32_t unit, end, unit_stride;
+    uint32_t stage, stages;
     const uint8_t *rows; /* the unit's */
 
     DEVICE void begin(const struct moed_cuda_product &p, const small_m_round &round, uint32_t at)
@@ -131,21 +131,20 @@ struct small_m_walk {
         const uint32_t i = at >= round.first[1];
 
         unit = at;
-        part = rank;
+        stage = 0;
         if (unit < end)
             rows = tiles_of(p, round.tile[i], unit - round.first[i]);
     }
 
-    /* The next part, of `bytes`; NULL: there is none. */
+    /* The next stage, of `bytes`; NULL: there is none. */
     DEVICE const uint8_t *next(const struct moed_cuda_product &p, const small_m_round &round,
                                uint32_t bytes)
     {
         const uint8_t *found = NULL;
 
-        if (unit < end && part < parts) {
-            found = rows + (size_t)part * bytes;
-            part += split;
-            if (part >= parts)
+        if (unit < end) {
+            found = rows + (size_t)stage * bytes;
+            if (++stage == stages)
                 begin(p, round, unit + unit_stride);
         }
         return found;
@@ -163,48 +162,14 @@ union small_m_inputs { /* this lane's 16 inputs of a block of 64 */
     }
 };
 
-/* How a lane multiplies: quantised weights as integers, whose units are their own. */
-template <class F> struct small_m_lane {
-    using weights = lane_integers<F>;
-
-    static DEVICE weights of(float)
-    {
-        return {};
-    }
-    static DEVICE float unit(float)
-    {
-        return 1.0F;
-    }
-};
-
-template <class F> struct small_m_float_lane {
-    using weights = lane_floats<F>;
-
-    static DEVICE weights of(float unit)
-    {
-        weights w;
-
-        w.unit = unit;
-        return w;
-    }
-    static DEVICE float unit(float unit)
-    {
-        return unit;
-    }
-};
-
-template <> struct small_m_lane<F16> : small_m_float_lane<F16> {
-};
-template <> struct small_m_lane<BF16> : small_m_float_lane<BF16> {
-};
-
-/* Blocks [0, n) of a part; n known: unrolled, so that each block's work fills the others' waits. */
+/* Blocks [0, n) of a stage; n known: unrolled, so that each block's work fills the others' waits.
+ */
 template <class F, bool WHOLE>
 DEVICE void small_m_blocks(float unit, const uint8_t *stage, const uint4 *row, uint32_t n,
                            float sums[4])
 {
     const int lane = (int)(threadIdx.x % 32);
-    typename small_m_lane<F>::weights weights = small_m_lane<F>::of(unit);
+    lane_weights<F> weights;
 
 #pragma unroll(WHOLE ? small_m_shape <F>::blocks : 1)
     for (uint32_t b = 0; b < (WHOLE ? small_m_shape<F>::blocks : n); b++) {
@@ -213,45 +178,33 @@ DEVICE void small_m_blocks(float unit, const uint8_t *stage, const uint4 *row, u
 
         inputs.load(row, b);
         if (b % tile<F>::blocks == 0)
-            weights.begin(from, lane);
-        weights.load(from, (int)(b % tile<F>::blocks), lane);
-        weights.multiply(inputs.fragments, sums);
+            weights.begin(from, lane, unit);
+        weights.load(from, (int)(b % tile<F>::blocks), lane, unit);
+#pragma unroll
+        for (int s = 0; s < 4; s++) {
+            uint32_t a[4];
+
+            weights.fragment(s, unit, a);
+            mma_16_8_16(sums, a, inputs.fragments[2 * s], inputs.fragments[2 * s + 1]);
+        }
     }
 }
 
-/* sums += one part of 16 rows × 8 pairs. */
+/* sums += one stage of 16 rows × 8 pairs. Where only a few are to come, fetching a loop's
+ * instructions once is faster than unrolled ones. */
 template <class F>
-DEVICE void small_m_part(const struct moed_cuda_product &p, const uint8_t *stage, const uint4 *row,
-                         uint32_t part, float sums[4])
+DEVICE void small_m_stage(const struct moed_cuda_product &p, const uint8_t *stage, const uint4 *row,
+                          uint32_t at, float sums[4], bool unroll = true)
 {
-    const uint32_t first = part * small_m_shape<F>::blocks;
+    const uint32_t first = at * small_m_shape<F>::blocks;
     const uint32_t all = (p.matrix.cols + BLOCK_K - 1) / BLOCK_K;
 
-    if (all - first >= small_m_shape<F>::blocks)
+    if (unroll && all - first >= small_m_shape<F>::blocks)
         small_m_blocks<F, true>(p.matrix.unit, stage, row + first * 8, small_m_shape<F>::blocks,
                                 sums);
     else
-        small_m_blocks<F, false>(p.matrix.unit, stage, row + first * 8, all - first, sums);
-}
-
-/* The first warp of a group adds the others' sums to its own, in their order. */
-DEVICE void small_m_gather(float4 *shared_sums, uint32_t split, uint32_t rank, uint32_t turn,
-                           float sums[4])
-{
-    const int group = (int)(threadIdx.x / 32 / split);
-    float4 *mine = shared_sums + (threadIdx.x / 32 - rank) * 64 + turn % 2 * 32 + threadIdx.x % 32;
-
-    if (rank > 0)
-        mine[rank * 64] = make_float4(sums[0], sums[1], sums[2], sums[3]);
-    barrier_of(group + 1, (int)split * 32);
-    for (uint32_t i = 1; i < split && rank == 0; i++) {
-        const float4 other = mine[i * 64];
-
-        sums[0] += other.x;
-        sums[1] += other.y;
-        sums[2] += other.z;
-        sums[3] += other.w;
-    }
+        small_m_blocks<F, false>(p.matrix.unit, stage, row + first * 8,
+                                 min(all - first, (uint32_t)small_m_shape<F>::blocks), sums);
 }
 
 /* Lane 4g + t has rows g and g + 8 of pairs 2t and 2t + 1. */
@@ -340,19 +293,17 @@ __global__ void __launch_bounds__(SMALL_M_WARPS * 32, 1)
     __shared__ small_m_round round;
 
     const uint32_t warps = blockDim.x / 32, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const uint32_t groups = warps / s.split, group = warp / s.split, rank = warp % s.split;
     uint8_t *held = shared + warps * small_m_shape<F>::ring;
-    float4 *shared_sums = (float4 *)(held + s.held_bytes());
     small_m_ring<F> ring = {shared + warp * small_m_shape<F>::ring};
     const bool plain = is_plain(p);
     bool waited = !p.planned_before;
-    uint32_t turn = 0, rounds = 0;
+    uint32_t rounds = 0;
 
     if (threadIdx.x == 0)
         barrier_init(shared_address(&round.arrived), 1);
     ring.init(lane);
     if (waited)
-        wait_for_previous();
+        wait_for_previous_of(p.batch->rows);
 
     const work w = work_of(p);
     const uint64_t units = (uint64_t)w.tiles * p.matrix.blocks;
@@ -360,11 +311,9 @@ __global__ void __launch_bounds__(SMALL_M_WARPS * 32, 1)
     const uint32_t end = (uint32_t)(units * (blockIdx.x + 1) / gridDim.x);
     small_m_walk walk;
 
-    walk.unit_stride = groups;
-    walk.parts =
+    walk.unit_stride = warps;
+    walk.stages =
         (uint32_t)((p.matrix.block_bytes + small_m_shape<F>::stage - 1) / small_m_shape<F>::stage);
-    walk.split = s.split;
-    walk.rank = rank;
     for (uint32_t first = begin / p.matrix.blocks; first * p.matrix.blocks < end;
          first += s.round()) {
         const uint32_t left = w.tiles - first;
@@ -376,42 +325,46 @@ __global__ void __launch_bounds__(SMALL_M_WARPS * 32, 1)
         small_m_find(p, w, first, tiles, round);
         __syncthreads();
         walk.end = past < end ? past : end;
-        walk.begin(p, round, from + group);
+        walk.begin(p, round, from + warp);
         for (int i = 0; i < small_m_shape<F>::stages - 1; i++)
             ring.fill(walk.next(p, round, small_m_shape<F>::stage), lane);
         if (!waited)
-            wait_for_previous(); /* the weights did not depend on what was waited for */
+            wait_for_previous_of(p.batch->rows); /* the weights did not depend on it */
         waited = true;
         if (HELD)
             small_m_hold(p, s, round, held);
-        small_m_find_columns(p, small_m_lane<F>::unit(p.matrix.unit), round);
+        small_m_find_columns(p, p.matrix.unit, round);
         __syncthreads();
         if (HELD)
             barrier_wait(shared_address(&round.arrived), rounds++ % 2);
         __syncwarp();
-        for (uint32_t unit = from + group; unit < walk.end; unit += groups, turn++) {
+        for (uint32_t unit = from + warp; unit < walk.end; unit += warps) {
             const uint32_t i = unit >= round.first[1];
             const struct moed_cuda_tile t = round.tile[i];
             const uint32_t column = lane / 4 < t.n ? lane / 4 : t.n - 1; /* any, if not there */
             const uint8_t *row =
                 HELD ? held + (i * s.columns + column) * s.column_bytes : small_m_row(p, t, column);
-            float sums[4] = {0.0F, 0.0F, 0.0F, 0.0F};
+            constexpr uint32_t of_part = PART_BLOCKS / small_m_shape<F>::blocks; /* stages */
+            float total[4], part[4];
 
-            for (uint32_t part = rank; part < walk.parts; part += s.split) {
+            begin_sums(total);
+            for (uint32_t stage = 0; stage < walk.stages; stage++) {
+                if (stage % of_part == 0)
+                    begin_sums(part);
                 ring.fill(walk.next(p, round, small_m_shape<F>::stage), lane);
-                small_m_part<F>(p, ring.take(), (const uint4 *)row + lane % 4 * 2, part, sums);
+                small_m_stage<F>(p, ring.take(), (const uint4 *)row + lane % 4 * 2, stage, part);
                 __syncwarp(); /* before the stage is filled again */
+                if ((stage + 1) % of_part == 0 || stage + 1 == walk.stages)
+                    add_part(part, total);
             }
-            if (s.split > 1)
-                small_m_gather(shared_sums, s.split, rank, turn, sums);
-            if (rank == 0 && plain)
-                small_m_epilogue<true>(p, round.columns[i], t.n, unit - round.first[i], sums);
-            else if (rank == 0)
-                small_m_epilogue<false>(p, round.columns[i], t.n, unit - round.first[i], sums);
+            if (plain)
+                small_m_epilogue<true>(p, round.columns[i], t.n, unit - round.first[i], total);
+            else
+                small_m_epilogue<false>(p, round.columns[i], t.n, unit - round.first[i], total);
         }
     }
     if (!waited)
-        wait_for_previous();
+        wait_for_previous_of(p.batch->rows);
 #if !HAVE_BULK
     copies_wait<0>();
 #endif

@@ -1,9 +1,11 @@
 /* sum: a row's output from the partial ones of its pairs, in the order of its slots, which is its
- * own affair: no other row changes it. A thread block a row. */
+ * own affair: no other row changes it. A thread block of 512 threads a row; no block waits for
+ * another, and the next launch may overlap up to EARLY_ROWS rows. */
 #include "cuda.h"
 #include "guard.cuh"
 #include "launch.cuh"
 #include "reduce.cuh"
+#include "residual.cuh"
 
 constexpr int THREADS = 512;
 constexpr uint32_t LISTED = 256; /* pairs that are held at a time */
@@ -99,15 +101,10 @@ __device__ void sum_pairs(const struct moed_cuda_sum &s, const row &r, float *ou
     } while (first < r.end);
 }
 
-/* out = ffn_by · norm(out) + add_by · add */
+/* Norm and residual of a whole row. */
 __device__ void add_residual(const struct moed_cuda_sum &s, const row &r, float *out)
 {
     __shared__ double shared[32];
-    const float *also = (s.residual_of_normed ? s.x : s.hidden) + (size_t)r.t * s.cols;
-    const float ffn_by = s.residual_of_normed ? 1.0F : s.residual_scale;
-    const float add_by = r.flags & MOED_CUDA_PART ? 0.0F
-                         : s.residual_of_normed   ? s.residual_scale
-                                                  : 1.0F;
     double squares = 0.0;
     float scale = 1.0F;
 
@@ -120,7 +117,7 @@ __device__ void add_residual(const struct moed_cuda_sum &s, const row &r, float 
     for (uint32_t i = threadIdx.x; i < s.cols; i += THREADS) {
         const float value = s.post_norm ? out[i] * scale * s.post_norm[i] : out[i];
 
-        out[i] = ffn_by * value + add_by * also[i];
+        out[i] = with_residual(s, r.flags, (size_t)r.t * s.cols + i, value);
     }
 }
 
@@ -140,7 +137,7 @@ __global__ void __launch_bounds__(THREADS) add_up(const struct moed_cuda_sum s)
     const uint32_t t = blockIdx.x;
     float *out = s.output + (size_t)t * s.cols;
 
-    wait_for_previous();
+    wait_for_previous_of(s.grid_rows);
     if (t >= s.batch->rows || (s.again && !s.retry[t]))
         return;
 

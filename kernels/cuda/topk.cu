@@ -1,4 +1,7 @@
-/* topk: a warp a row (topk.cuh). */
+/* topk: a warp a row (topk.cuh).
+ *
+ * Grid: a block of 32 threads a row; shared memory: topk_scratch. No block waits for another; the
+ * plan's launch may overlap up to EARLY_ROWS rows. */
 #include "launch.cuh"
 #include "topk.cuh"
 
@@ -23,7 +26,7 @@ __global__ void __launch_bounds__(32) topk(const struct moed_cuda_router r)
     const topk_scratch c(scratch, r.experts);
     const uint32_t t = blockIdx.x;
 
-    wait_for_previous();
+    wait_for_previous_of(r.grid_rows);
     if (t >= r.batch->rows)
         return;
     if (!(r.batch->has_flags && r.flags[t] & MOED_CUDA_SUPPLIED))
@@ -34,9 +37,11 @@ __global__ void __launch_bounds__(32) topk(const struct moed_cuda_router r)
 cudaError_t moed_cuda_topk(const struct moed_cuda_router *r, cudaStream_t stream)
 {
     const size_t bytes = topk_scratch::bytes(r->experts);
-    const cudaError_t status =
-        cudaFuncSetAttribute(topk, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+    device_limits device;
+    cudaError_t status = find_limits(&device);
 
+    if (status == cudaSuccess)
+        status = allow_all_shared((const void *)topk, device);
     return status == cudaSuccess ? launch(topk, {dim3(r->grid_rows), 32, bytes}, stream, *r)
                                  : status;
 }

@@ -44,7 +44,7 @@ __device__ __forceinline__ uint32_t lane_id()
     return threadIdx.x % 32;
 }
 
-__device__ inline float sigmoid(float x)
+__device__ inline float logistic(float x)
 {
     return 1.0F / (1.0F + expf(-x));
 }
@@ -77,7 +77,7 @@ __device__ inline void score_all(const struct moed_cuda_router &r, const float *
         const float x = logits[i];
 
         if (r.rule.score == MOED_SCORE_SIGMOID)
-            score[i] = sigmoid(x);
+            score[i] = logistic(x);
         else if (r.rule.score == MOED_SCORE_SQRT_SOFTPLUS)
             score[i] = sqrtf(x > 20.0F ? x : log1pf(expf(x)));
         else
@@ -94,7 +94,7 @@ __device__ inline void select_all(const struct moed_cuda_router &r, const float 
         if (r.rule.select == MOED_SELECT_LOGITS)
             s = logits[i];
         else if (r.rule.select == MOED_SELECT_SIGMOID)
-            s = sigmoid(logits[i]);
+            s = logistic(logits[i]);
         s = r.select_bias ? s + r.select_bias[i] : s;
         select[i] = isnan(s) ? NEVER : s;
     }
@@ -196,8 +196,81 @@ __device__ inline void weigh(const struct moed_cuda_router &r, float *weights)
         weights[j] *= r.rule.scale;
 }
 
-/* From c.logits; false, topk_scratch nothing, if one is not finite. */
-__device__ inline bool route(const struct moed_cuda_router &r, const topk_scratch &c)
+/* Whether route_common() does what the rule asks. */
+__device__ inline bool is_common(const struct moed_cuda_router &r)
+{
+    return r.rule.score == MOED_SCORE_SOFTMAX && r.rule.select == MOED_SELECT_SCORE &&
+           r.rule.groups <= 1 && !r.select_bias && r.experts <= 256 && r.used <= 32;
+}
+
+/* route_any() of most layers' rule, in registers, with the same operations in the same order: it is
+ * on the way of every pass over few rows. A lane has every 32nd expert, N of them at most. */
+template <uint32_t N>
+__device__ inline bool route_common(const struct moed_cuda_router &r, const topk_scratch &c)
+{
+    float score[N];
+    uint32_t order[N];
+    float largest = NEVER, sum = 0.0F, weight = 0.0F;
+    uint32_t id = 0;
+    bool finite = true;
+
+#pragma unroll
+    for (uint32_t i = 0; i < N; i++) {
+        const uint32_t e = lane_id() + 32 * i;
+
+        score[i] = e < r.experts ? c.logits[e] : NEVER;
+        finite = finite && (e >= r.experts || isfinite(score[i]));
+        largest = fmaxf(largest, score[i]);
+    }
+    if (!__all_sync(ALL, finite))
+        return false;
+    largest = warp_reduce(largest, take_max());
+#pragma unroll
+    for (uint32_t i = 0; i < N; i++) {
+        score[i] = lane_id() + 32 * i < r.experts ? expf(score[i] - largest) : 0.0F;
+        sum += score[i];
+    }
+    sum = warp_reduce(sum, take_sum());
+#pragma unroll
+    for (uint32_t i = 0; i < N; i++) {
+        score[i] /= sum;
+        order[i] = lane_id() + 32 * i < r.experts ? ordered(score[i]) : 0;
+    }
+#pragma unroll 1
+    for (uint32_t j = 0; j < r.used; j++) {
+        uint32_t mine = 0, at = UINT32_MAX;
+
+#pragma unroll
+        for (uint32_t i = 0; i < N; i++)
+            if (order[i] > mine) {
+                mine = order[i];
+                at = lane_id() + 32 * i;
+            }
+
+        const uint32_t best = __reduce_max_sync(ALL, mine);
+        const uint32_t taken = __reduce_min_sync(ALL, mine == best ? at : UINT32_MAX);
+
+        if (lane_id() == j) {
+            id = taken;
+            weight = __uint_as_float(best & 0x7fffffffU); /* scores have no sign */
+        }
+#pragma unroll
+        for (uint32_t i = 0; i < N; i++)
+            order[i] = lane_id() + 32 * i == taken ? 0 : order[i];
+    }
+    __syncwarp(); /* the logits, where ids are, have been read */
+    if (lane_id() < r.used) {
+        c.ids()[lane_id()] = (int32_t)id;
+        c.weights[lane_id()] = weight;
+    }
+    __syncwarp();
+    weigh(r, c.weights);
+    __syncwarp();
+    return true;
+}
+
+/* From c.logits; false, choosing nothing, if one is not finite. */
+__device__ inline bool route_any(const struct moed_cuda_router &r, const topk_scratch &c)
 {
     bool finite = true;
 
@@ -227,7 +300,7 @@ __device__ inline float shared_weight(const struct moed_cuda_router &r, uint32_t
         return 1.0F;
     for (uint32_t i = lane_id(); i < r.hidden; i += 32)
         sum += (double)r.shared_gate[i] * x[i];
-    return sigmoid((float)warp_reduce(sum, take_sum()));
+    return logistic((float)warp_reduce(sum, take_sum()));
 }
 
 /* Whether slot `s` is the first of its row whose expert is held here and has this chunk. */
@@ -268,33 +341,59 @@ __device__ inline void want(const struct moed_cuda_router &r, uint32_t t, const 
         pair_of[s] = -1;
 }
 
-/* All of a row; its logits are in c.logits unless it is supplied with its experts. */
-__device__ inline void topk_row(const struct moed_cuda_router &r, uint32_t t, const topk_scratch &c)
+/* What became of a row's choice, beside what topk_scratch holds of it. */
+struct topk_choice {
+    uint8_t flags;
+    bool supplied, finite; /* its experts were brought; its logits are numbers */
+    bool shared;           /* it takes the shared expert */
+    uint32_t routed;       /* slots that were chosen */
+    uint32_t computed;     /* slots whose experts are computed */
+};
+
+/* Chooses for a row, whose logits are in c.logits unless it is supplied with its experts. */
+__device__ inline topk_choice choose_for(const struct moed_cuda_router &r, uint32_t t,
+                                         const topk_scratch &c)
 {
-    const uint32_t slots = r.batch->slots;
     const uint8_t flags = r.batch->has_flags ? r.flags[t] : 0;
     const bool supplied = flags & MOED_CUDA_SUPPLIED;
-    int32_t *ids = r.ids + (size_t)t * slots;
-    const bool finite = supplied || route(r, c);
+    const bool finite = supplied || (!is_common(r)      ? route_any(r, c)
+                                     : r.experts <= 128 ? route_common<4>(r, c)
+                                                        : route_common<8>(r, c));
+    const bool computed = finite && !(flags & MOED_CUDA_ROUTE_ONLY);
     const uint32_t routed = finite ? r.used : 0;
 
-    for (uint32_t s = lane_id(); s < slots && !supplied; s += 32) {
-        ids[s] = s < routed ? c.ids()[s] : -1;
-        r.weights[(size_t)t * slots + s] = s < routed ? c.weights[s] : 0.0F;
+    return {flags,
+            supplied,
+            finite,
+            r.has_shared && computed && !(flags & MOED_CUDA_NO_SHARED),
+            routed,
+            !computed || (flags & MOED_CUDA_ONLY_SHARED) ? 0 : supplied ? r.batch->slots : routed};
+}
+
+/* Writes down what was chosen. */
+__device__ inline void tell_choice(const struct moed_cuda_router &r, uint32_t t,
+                                   const topk_scratch &c, const topk_choice &choice)
+{
+    const uint32_t slots = r.batch->slots;
+    int32_t *ids = r.ids + (size_t)t * slots;
+    const float weight = choice.shared ? shared_weight(r, t) : 0.0F;
+
+    for (uint32_t s = lane_id(); s < slots && !choice.supplied; s += 32) {
+        ids[s] = s < choice.routed ? c.ids()[s] : -1;
+        r.weights[(size_t)t * slots + s] = s < choice.routed ? c.weights[s] : 0.0F;
     }
-
-    const bool computed = finite && !(flags & MOED_CUDA_ROUTE_ONLY);
-    const bool shared = r.has_shared && computed && !(flags & MOED_CUDA_NO_SHARED);
-    const float weight = shared ? shared_weight(r, t) : 0.0F;
-    const uint32_t n = supplied ? slots : routed;
-
-    want(r, t, supplied ? ids : c.ids(), computed && !(flags & MOED_CUDA_ONLY_SHARED) ? n : 0,
-         shared);
+    want(r, t, choice.supplied ? ids : c.ids(), choice.computed, choice.shared);
     if (lane_id() == 0) {
-        r.not_finite[t] = !finite;
+        r.not_finite[t] = !choice.finite;
         r.shared_weight[t] = weight;
     }
     __syncwarp(); /* before another row is in the same place */
+}
+
+/* All of a row. */
+__device__ inline void topk_row(const struct moed_cuda_router &r, uint32_t t, const topk_scratch &c)
+{
+    tell_choice(r, t, c, choose_for(r, t, c));
 }
 
 #endif

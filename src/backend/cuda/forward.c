@@ -31,8 +31,8 @@ static bool all_supplied(const struct moed_batch_rows *batch)
     return true;
 }
 
-/* Few pairs an expert are multiplied another way than many; which way may only depend on the
- * batch's size. */
+/* Few pairs an expert are multiplied another way than many. Rows count as they are, not as their
+ * graph has room for. */
 static enum moed_cuda_way way_of(const struct cuda_backend *cuda, const struct cuda_layer *layer,
                                  uint64_t pairs)
 {
@@ -182,7 +182,7 @@ static int run(struct cuda_workspace *ws, uint32_t layer_at, const struct cuda_p
     if (bucket >= CUDA_BUCKETS || p->grid_rows != 1U << bucket || p->normed || !p->routed ||
         p->again || p->slots != p->layer->spec->used)
         return enqueue(p, cudaEventRecordDefault, err);
-    graph = &ws->graphs[(size_t)layer_at * CUDA_BUCKETS + bucket];
+    graph = &ws->graphs[((size_t)layer_at * CUDA_BUCKETS + bucket) * CUDA_WAYS + p->way];
     if (!*graph)
         status = capture(p, graph, err);
     return status == MOED_OK ? cuda_check(cudaGraphLaunch(*graph, p->b->stream), "launching", err)
@@ -224,7 +224,7 @@ static int forward(struct cuda_workspace *ws, uint32_t layer_at, struct moed_bat
 
     if ((uint64_t)p.grid_rows * p.slots > ws->extent.slots) /* wide routing of few rows */
         p.grid_rows = batch->rows;
-    p.way = way_of(cuda, layer, (uint64_t)p.grid_rows * p.slots);
+    p.way = way_of(cuda, layer, (uint64_t)batch->rows * p.slots);
     ws->planned = layer->spec->experts + 1 +
                   (layer->spec->chunk_size ? layer->spec->experts / layer->spec->chunk_size : 0);
     ws->base.device_seconds = 0.0;

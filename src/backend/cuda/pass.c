@@ -204,7 +204,6 @@ static struct moed_cuda_product product(const struct cuda_pass *p, const struct 
         .batch = p->b->batch,
         .columns = columns_of(p->way),
         .most_columns = columns_of(p->way),
-        .whole = p->invariant,
         .lane_order = p->way == MOED_CUDA_SMALL_M,
         .pair_factor = p->b->pair_factor,
         .guard = p->b->guard,

@@ -33,7 +33,8 @@ int cuda_workspace_create(struct moed_backend *backend, struct moed_workspace **
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a workspace");
     ws->base.backend = backend;
     ws->extent = cuda_extent_of(backend->model, backend->max_rows);
-    ws->graphs = moed_calloc((uint64_t)backend->model->n_layers * CUDA_BUCKETS, sizeof *ws->graphs);
+    ws->graphs = moed_calloc((uint64_t)backend->model->n_layers * CUDA_BUCKETS * CUDA_WAYS,
+                             sizeof *ws->graphs);
     if (!ws->graphs)
         status = moed_fail(err, MOED_E_NO_MEMORY, "no memory for a workspace");
     for (uint32_t d = 0; d < cuda->devices.n && status == MOED_OK; d++) {
@@ -54,7 +55,7 @@ void cuda_workspace_destroy(struct moed_workspace *workspace)
 {
     struct cuda_workspace *ws = (struct cuda_workspace *)workspace;
     const struct cuda_backend *cuda = (const struct cuda_backend *)workspace->backend;
-    const size_t graphs = (size_t)cuda->base.model->n_layers * CUDA_BUCKETS;
+    const size_t graphs = (size_t)cuda->base.model->n_layers * CUDA_BUCKETS * CUDA_WAYS;
 
     for (size_t i = 0; ws->graphs && i < graphs; i++)
         if (ws->graphs[i])
