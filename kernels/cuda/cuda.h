@@ -251,6 +251,20 @@ struct moed_cuda_product {
     uint8_t *guard;
 };
 
+/* ---- a pass over few rows in one launch ---- */
+struct moed_cuda_layer {
+    struct moed_cuda_router router;
+    struct moed_cuda_cast cast;
+    struct moed_cuda_plan plan;
+    struct moed_cuda_product up, down; /* of the routed experts */
+    struct moed_cuda_sum sum;
+    uint32_t *meeting; /* of this stream alone, and of no other use; 0 at first */
+};
+/* Whether there is such a launch for these formats, shapes and this device; the layer has routed
+ * experts alone, gate and up interleaved, and no norm after it. */
+bool moed_cuda_layer_suits(const struct moed_cuda_layer *l);
+cudaError_t moed_cuda_layer_pass(const struct moed_cuda_layer *l, cudaStream_t stream);
+
 /* What a device reads at most, in bytes a second: a sum over `bytes` at `data`. */
 cudaError_t moed_cuda_read(const void *data, size_t bytes, uint32_t *sum, cudaStream_t stream);
 

@@ -80,6 +80,7 @@ static void cut_pairs(struct cutter *c, const struct cuda_extent *x, struct cuda
     b->tiles = cut(c, x->pairs + x->planned, sizeof *b->tiles);
     b->tile_end = cut(c, 3, sizeof(uint32_t));
     b->arrived = cut(c, 1, sizeof(uint32_t));
+    b->meeting = cut(c, 1, sizeof(uint32_t));
     b->pair_row = cut(c, x->pairs, sizeof(uint32_t));
     b->pair_weight = cut(c, x->pairs, sizeof(float));
     b->pair_factor = cut(c, x->pairs, sizeof(float));

@@ -133,7 +133,7 @@ struct cuda_buffers { /* of one device and workspace */
     float *sum_factor, *sum_size;
     uint16_t *latent_half;
     struct moed_cuda_tile *tiles;
-    uint32_t *tile_end, *pair_row, *arrived;
+    uint32_t *tile_end, *pair_row, *arrived, *meeting;
     float *pair_weight, *pair_factor;
     uint8_t *guard;
     int32_t *wanted, *pair_of;

@@ -1,45 +1,5 @@
 /* cuda_pass: a layer's launches, in their order. */
-#include "cuda.h"
-
-/* Pairs of a tile at most. */
-static uint32_t columns_of(enum moed_cuda_way way)
-{
-    static const uint32_t columns[] = {
-        [MOED_CUDA_SMALL_M] = 8, [MOED_CUDA_LARGE_M] = 128, [MOED_CUDA_EXACT] = 16};
-
-    return columns[way];
-}
-
-static uint32_t padded(uint32_t cols)
-{
-    return (cols + MOED_CUDA_BLOCK_K - 1) / MOED_CUDA_BLOCK_K * MOED_CUDA_BLOCK_K;
-}
-
-static bool is_exact(const struct cuda_pass *p)
-{
-    return p->way == MOED_CUDA_EXACT;
-}
-
-static const float *rows_of(const struct cuda_pass *p)
-{
-    return p->normed ? p->b->x : p->b->hidden;
-}
-
-/* What a row may want of the plan: its slots, their chunks, the shared expert. */
-static uint32_t per_row(const struct cuda_pass *p)
-{
-    const uint32_t chunks = p->layer->spec->chunk_size > 0 ? p->slots : 0;
-
-    return p->slots + chunks + (p->layer->banks[1].up.format != NULL);
-}
-
-static struct cuda_meta meta_of(const struct cuda_pass *p)
-{
-    const struct moed_layer *s = p->layer->spec;
-    const uint32_t chunks = s->chunk_size ? s->experts / s->chunk_size : 0;
-
-    return cuda_meta_of(p->grid_rows, p->slots, s->experts + 1 + chunks);
-}
+#include "pass.h"
 
 static cudaError_t normalise(const struct cuda_pass *p)
 {
@@ -264,6 +224,27 @@ static void read_rows(const struct cuda_pass *p, int bank, struct moed_cuda_prod
         q->weight_in = p->b->pair_weight;
 }
 
+static struct moed_cuda_product up_product(const struct cuda_pass *p, int bank)
+{
+    const struct cuda_bank *b = &p->layer->banks[bank];
+    const uint32_t width = b->spec->width;
+    struct moed_cuda_product q = over_bank(p, bank, &b->up);
+
+    read_rows(p, bank, &q);
+    q.epilogue = MOED_CUDA_ACTIVATE;
+    q.scale[b->up.interleaved] = b->up_scale;
+    q.bias[b->up.interleaved] = b->up_bias;
+    if (b->up.interleaved) {
+        q.scale[0] = b->gate_scale;
+        q.bias[0] = b->gate_bias;
+    }
+    q.gate = b->gate.format ? p->b->gates : NULL;
+    q.rule = b->spec->rule;
+    q.out = p->b->activations;
+    q.out_ld = is_exact(p) ? width : padded(width);
+    return q;
+}
+
 static cudaError_t gate_and_up(const struct cuda_pass *p, int bank)
 {
     const struct cuda_bank *b = &p->layer->banks[bank];
@@ -283,23 +264,11 @@ static cudaError_t gate_and_up(const struct cuda_pass *p, int bank)
     }
     if (status != cudaSuccess)
         return status;
-    q = over_bank(p, bank, &b->up);
-    read_rows(p, bank, &q);
-    q.epilogue = MOED_CUDA_ACTIVATE;
-    q.scale[b->up.interleaved] = b->up_scale;
-    q.bias[b->up.interleaved] = b->up_bias;
-    if (b->up.interleaved) {
-        q.scale[0] = b->gate_scale;
-        q.bias[0] = b->gate_bias;
-    }
-    q.gate = b->gate.format ? p->b->gates : NULL;
-    q.rule = b->spec->rule;
-    q.out = p->b->activations;
-    q.out_ld = is_exact(p) ? width : padded(width);
+    q = up_product(p, bank);
     return b->up.format->multiply(&q, p->b->stream);
 }
 
-static cudaError_t down(const struct cuda_pass *p, int bank)
+static struct moed_cuda_product down_product(const struct cuda_pass *p, int bank)
 {
     const struct cuda_bank *b = &p->layer->banks[bank];
     struct moed_cuda_product q = over_bank(p, bank, &b->down);
@@ -315,7 +284,14 @@ static cudaError_t down(const struct cuda_pass *p, int bank)
     q.bias[0] = b->down_bias;
     q.out = p->b->partial;
     q.out_ld = p->layer->spec->hidden;
-    return b->down.format->multiply(&q, p->b->stream);
+    return q;
+}
+
+static cudaError_t down(const struct cuda_pass *p, int bank)
+{
+    const struct moed_cuda_product q = down_product(p, bank);
+
+    return q.matrix.format->multiply(&q, p->b->stream);
 }
 
 static cudaError_t experts(const struct cuda_pass *p)
@@ -389,12 +365,12 @@ static cudaError_t sum_latent(const struct cuda_pass *p)
     return status == cudaSuccess ? multiply_rows(p, &l->latent_up, &h, p->b->latent_out) : status;
 }
 
-static cudaError_t add_up(const struct cuda_pass *p)
+/* A row's output. */
+static struct moed_cuda_sum last_sum(const struct cuda_pass *p)
 {
     const struct moed_block_rule *rule = &p->layer->spec->block;
     const bool latent = p->layer->latent_up.format != NULL;
     struct moed_cuda_sum s = sum_of(p);
-    cudaError_t status = latent ? sum_latent(p) : cudaSuccess;
 
     s.cols = p->layer->spec->hidden;
     s.routed = !latent;
@@ -410,6 +386,14 @@ static cudaError_t add_up(const struct cuda_pass *p)
     s.x = rows_of(p);
     s.guard = is_exact(p) ? NULL : p->b->guard;
     s.output = p->b->output;
+    return s;
+}
+
+static cudaError_t add_up(const struct cuda_pass *p)
+{
+    const struct moed_cuda_sum s = last_sum(p);
+    const cudaError_t status = p->layer->latent_up.format ? sum_latent(p) : cudaSuccess;
+
     return status == cudaSuccess ? moed_cuda_add_up(&s, p->b->stream) : status;
 }
 
@@ -449,10 +433,43 @@ static cudaError_t prepare(const struct cuda_pass *p)
     return status == cudaSuccess ? plan(p) : status;
 }
 
+/* ---- all of it in one launch ---- */
+
+static struct moed_cuda_layer layer_of(const struct cuda_pass *p)
+{
+    return (struct moed_cuda_layer){
+        .router = router_of(p),
+        .cast = cast_of_x(p),
+        .plan = plan_of(p),
+        .up = up_product(p, 0),
+        .down = down_product(p, 0),
+        .sum = last_sum(p),
+        .meeting = p->b->meeting,
+    };
+}
+
+/* Whether the layer has what such a launch does not do, whatever its shape. */
+static bool is_simple(const struct cuda_pass *p)
+{
+    const struct cuda_layer *l = p->layer;
+
+    return p->routed && !p->again && p->way == MOED_CUDA_SMALL_M && !l->latent_down.format &&
+           !l->latent_up.format && !l->post_norm && !l->banks[0].gate.format &&
+           l->banks[0].up.interleaved && !l->banks[1].up.format && !l->banks[2].up.format;
+}
+
 int cuda_pass_enqueue(const struct cuda_pass *p, struct moed_error *err)
 {
-    cudaError_t status = prepare(p);
+    const struct moed_cuda_layer whole = is_simple(p) ? layer_of(p) : (struct moed_cuda_layer){0};
+    cudaError_t status;
 
+    if (is_simple(p) && moed_cuda_layer_suits(&whole)) {
+        status = normalise(p);
+        if (status == cudaSuccess)
+            status = moed_cuda_layer_pass(&whole, p->b->stream);
+        return cuda_check(status, "launching a layer", err);
+    }
+    status = prepare(p);
     if (status == cudaSuccess)
         status = experts(p);
     if (status == cudaSuccess)

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,14 +233,13 @@ static void invariant_rows_do_not_heed_their_batch(void **state)
     const struct moed_backend_options options = {.invariant = true};
     const uint32_t n = 700;
     const struct tiny_spec spec = spec_of(12);
-    float *whole = malloc(n * spec.hidden * sizeof *whole);
+    float *whole;
     struct rig rig;
     struct batch b;
 
     (void)state;
-    if (!has_device())
-        free(whole);
     need_device();
+    whole = malloc(n * spec.hidden * sizeof *whole);
     rig_open(&rig, &spec, &options);
     batch_init(&b, &rig, K);
     rig_run(&rig, &rig.cuda, &b, 0, n);
@@ -251,6 +251,137 @@ static void invariant_rows_do_not_heed_their_batch(void **state)
     }
     free(whole);
     batch_fini(&b);
+    rig_close(&rig);
+}
+
+/* ---- few rows, in one launch ---- */
+
+/* Shapes that such a launch takes: all its formats, tiles of one and of several pairs, inputs that
+ * are no whole parts of a sum, more rows of tiles than a device has multiprocessors. */
+static const struct tiny_spec whole_layers[] = {
+    {.layers = 1, .hidden = 512, .width = 768, .experts = 128, .used = 8, .type = "Q4_K"},
+    {.layers = 1, .hidden = 4096, .width = 256, .experts = 16, .used = 2, .type = "Q6_K"},
+    {.layers = 1, .hidden = 256, .width = 512, .experts = 9, .used = 3, .type = "Q5_K"},
+    {.layers = 1, .hidden = 480, .width = 96, .experts = 200, .used = 6, .type = "Q8_0"},
+    {.layers = 1, .hidden = 352, .width = 416, .experts = 32, .used = 8, .type = "MXFP4"},
+    {.layers = 1, .hidden = 1024, .width = 32, .experts = 32, .used = 4, .type = "Q4_0"},
+    {.layers = 1, .hidden = 256, .width = 256, .experts = 4, .used = 1, .type = "IQ4_XS"},
+    {.layers = 1, .hidden = 272, .width = 200, .experts = 32, .used = 4, .type = "BF16"},
+};
+
+static void few_rows_are_right_and_alone(void **state)
+{
+    const uint32_t n = 24;
+
+    (void)state;
+    need_device();
+    for (size_t i = 0; i < MOED_ARRAY_LEN(whole_layers); i++) {
+        const struct tiny_spec *spec = &whole_layers[i];
+        const size_t bytes = (size_t)n * spec->hidden * sizeof(float);
+        float *whole = malloc(bytes);
+        struct rig rig;
+        struct batch b;
+
+        rig_open(&rig, spec, NULL);
+        batch_init(&b, &rig, spec->used);
+        rig_run(&rig, &rig.cuda, &b, 0, n);
+        memcpy(whole, b.output, bytes);
+        for (uint32_t rows = 1; rows <= 9; rows++) {
+            const double error = rig_error(&rig, &b, rows, rows);
+
+            if (!(error <= 2e-3))
+                fail_msg("%s, %u rows: relative error %.3g", spec->type, rows, error);
+            for (uint32_t first = 0; first < n; first += rows)
+                rig_run(&rig, &rig.cuda, &b, first, n - first < rows ? n - first : rows);
+            if (memcmp(whole, b.output, bytes) != 0)
+                fail_msg("%s: %u rows at a time give other bits than %u", spec->type, rows, n);
+        }
+        free(whole);
+        batch_fini(&b);
+        rig_close(&rig);
+    }
+}
+
+/* Rows that bring their experts, that are not numbers, and that f16 cannot hold. */
+static void few_rows_of_all_kinds(void **state)
+{
+    const struct tiny_spec *spec = &whole_layers[0];
+    const size_t h = spec->hidden;
+    struct rig rig;
+    struct batch b;
+
+    (void)state;
+    need_device();
+    rig_open(&rig, spec, NULL);
+    batch_init(&b, &rig, spec->used);
+    for (uint32_t t = 0; t < 8; t++) {
+        b.flags[t] = t % 4 == 1 ? MOED_ROW_SUPPLIED : t % 4 == 2 ? MOED_ROW_RESIDUAL : 0;
+        for (uint32_t s = 0; s < spec->used; s++) {
+            b.ids[t * spec->used + s] = s % 3 == 2 ? -1 : (int32_t)(t + 5 * (s / 2));
+            b.weights[t * spec->used + s] = 0.125F * (float)(1 + s);
+        }
+    }
+    for (size_t i = 0; i < h; i++)
+        b.hidden[4 * h + i] *= 1e9F;
+    b.hidden[7 * h] = NAN;
+    for (uint32_t rows = 1; rows <= 8; rows++) {
+        float found[8 * 512];
+
+        rig_run(&rig, &rig.cuda, &b, 0, rows);
+        memcpy(found, b.output, rows * h * sizeof *found);
+        for (uint32_t t = 0; t < rows; t++)
+            assert_int_equal(b.not_finite[t], t == 7);
+        rig_run(&rig, &rig.reference, &b, 0, rows);
+        for (uint32_t t = 0; t < rows && t < 7; t++)
+            assert_true(golden_error(found + t * h, b.output + t * h, h) <= 2e-3);
+        for (size_t i = 0; i < h && rows == 8; i++)
+            assert_true(found[7 * h + i] == 0.0F);
+    }
+    batch_fini(&b);
+    rig_close(&rig);
+}
+
+struct worker {
+    const struct rig *rig;
+    struct side side;
+    struct batch batch;
+    uint32_t rows;
+};
+
+static void *work(void *context)
+{
+    struct worker *w = context;
+
+    for (int i = 0; i < 500; i++)
+        rig_run(w->rig, &w->side, &w->batch, 0, w->rows);
+    return NULL;
+}
+
+/* Launches whose blocks wait for each other do not take each other's room for good. */
+static void workers_share_a_device(void **state)
+{
+    struct rig rig;
+    struct worker workers[4];
+    pthread_t threads[4];
+
+    (void)state;
+    need_device();
+    rig_open(&rig, &whole_layers[0], NULL);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct moed_error err;
+
+        workers[i] = (struct worker){.rig = &rig, .side = rig.cuda, .rows = 1 + i * 5};
+        assert_int_equal(moed_workspace_create(rig.cuda.backend, &workers[i].side.workspace, &err),
+                         MOED_OK);
+        batch_init(&workers[i].batch, &rig, rig.spec.used);
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        batch_fini(&workers[i].batch);
+        moed_workspace_destroy(workers[i].side.workspace);
+    }
     rig_close(&rig);
 }
 
@@ -298,6 +429,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(rows_of_any_size),
         cmocka_unit_test(the_same_batch_gives_the_same_bits),
         cmocka_unit_test(invariant_rows_do_not_heed_their_batch),
+        cmocka_unit_test(few_rows_are_right_and_alone),
+        cmocka_unit_test(few_rows_of_all_kinds),
+        cmocka_unit_test(workers_share_a_device),
     };
     const struct CMUnitTest soaks[] = {cmocka_unit_test(soak)};
 

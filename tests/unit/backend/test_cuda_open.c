@@ -196,7 +196,7 @@ static void a_device_that_failed_is_not_asked_again(void **state)
     rows.weights = b.weights;
     rows.not_finite = b.not_finite;
     ws = (struct cuda_workspace *)rig.cuda.workspace;
-    ws->buffers[0].pair_row = (uint32_t *)16; /* memory that is not there */
+    ws->buffers[0].wanted = (int32_t *)16; /* memory that is not there */
     assert_int_equal(moed_forward(rig.cuda.workspace, 0, &rows, &err), MOED_E_INTERNAL);
     assert_non_null(strstr(err.message, "CUDA"));
     assert_true(moed_backend_failed(rig.cuda.backend));
