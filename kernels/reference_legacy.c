@@ -107,3 +107,26 @@ static void decode_Q8_0(const struct block_Q8_0 *b, float *y)
     }
 }
 MOED_DECODER(Q8_0)
+
+/*  byte   0       2                   10                       26
+ *         d f16 │ ddbbccaa × 8      │ hhhhllll × 16            l: element i   h: element i + 16
+ *  bits 4 and 5 of elements j (a), j + 16 (c), j + 8 (b), j + 24 (d) stand in byte j of high
+ *  value  (code − 32) · d */
+struct block_Q6_0 {
+    uint16_t d;
+    uint8_t high[8];
+    uint8_t codes[HALF];
+} MOED_PACKED;
+
+static void decode_Q6_0(const struct block_Q6_0 *b, float *y)
+{
+    const float d = moed_f16_to_f32(b->d);
+
+    for (int i = 0; i < HALF; i++) {
+        const int high = b->high[i % 8] >> (i / 8 * 4);
+
+        y[i] = (float)(((b->codes[i] & 15) | (high & 3) << 4) - 32) * d;
+        y[i + HALF] = (float)(((b->codes[i] >> 4) | (high & 12) << 2) - 32) * d;
+    }
+}
+MOED_DECODER(Q6_0)

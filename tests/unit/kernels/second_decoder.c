@@ -100,6 +100,14 @@ static float q5_1(const uint8_t *b, int i)
     return (float)(nib(b + 8, i) + 16 * bit(b + 4, i)) * half(u16(b)) + half(u16(b + 2));
 }
 
+static float q6_0(const uint8_t *b, int i)
+{
+    const int two = 2 * bit(b + 2 + i % 8, i % 16 / 8 * 4 + i / 16 * 2 + 1) +
+                    bit(b + 2 + i % 8, i % 16 / 8 * 4 + i / 16 * 2);
+
+    return (float)(nib(b + 10, i) + 16 * two - 32) * half(u16(b));
+}
+
 static float q8_0(const uint8_t *b, int i)
 {
     return (float)(int8_t)b[2 + i] * half(u16(b));
@@ -388,5 +396,6 @@ const struct second_format second_formats[] = {
     {"NVFP4", 40, 64, 36, nvfp4},
     {"Q1_0", 41, 128, 18, q1_0},
     {"Q2_0", 42, 64, 18, q2_0},
+    {"Q6_0", 133, 32, 26, q6_0},
     {NULL, 0, 0, 0, NULL},
 };
