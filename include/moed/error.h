@@ -1,4 +1,4 @@
-/* Errors: every function that can fail returns 0 or one of these negative codes. */
+/* error.h: every function that can fail returns 0 or one of these negative codes. */
 #ifndef MOED_ERROR_H
 #define MOED_ERROR_H
 
@@ -9,52 +9,32 @@ extern "C" {
 /* What the shared library shows to the programs that link it. */
 #define MOED_API __attribute__((visibility("default")))
 
-/* X(NAME, "code" of the error body, "title" for people, HTTP status).
- * The one table that ties a code to its text and status; see moed_error_info(). */
-#define MOED_ERRORS(X)                                                         \
-    X(MALFORMED, "malformed", "Malformed request", 400)                        \
-    X(SHAPE, "wrong_shape", "Wrong shape", 400)                                \
-    X(UNAUTHORIZED, "unauthorized", "Unauthorized", 401)                       \
-    X(NOT_FOUND, "not_found", "Not found", 404)                                \
-    X(METHOD, "method_not_allowed", "Method not allowed", 405)                 \
-    X(BODY_TIMEOUT, "body_timeout", "The body did not arrive in time", 408)    \
-    X(LENGTH_REQUIRED, "length_required", "A Content-Length is required", 411) \
-    X(TOO_LARGE, "too_large", "Request too large", 413)                        \
-    X(MEDIA_TYPE, "unsupported_media_type", "Unsupported media type", 415)     \
-    X(NOT_SERVED, "layer_not_served", "Layer not served here", 421)            \
-    X(NO_EXPERT, "expert_not_served", "Expert not served here", 421)           \
-    X(UNPROCESSABLE, "unprocessable", "Values cannot be processed", 422)       \
-    X(NOT_FINITE, "not_finite", "A value is not finite", 422)                  \
-    X(QUEUE_FULL, "queue_full", "Queue full", 429)                             \
-    X(CONNECTIONS, "too_many_connections", "Too many connections", 429)        \
-    X(CANCELLED, "cancelled", "The client went away", 499)                     \
-    X(INTERNAL, "internal", "Internal error", 500)                             \
-    X(WEIGHTS, "weights_not_finite", "Weights are not finite", 500)            \
-    X(NO_MEMORY, "out_of_memory", "Out of memory", 500)                        \
-    X(IO, "io_error", "Input or output failed", 500)                           \
-    X(BAD_FILE, "bad_file", "Malformed model file", 500)                       \
-    X(UNSUPPORTED, "unsupported", "Not supported", 500)                        \
-    X(USAGE, "usage", "Wrong usage", 500)                                      \
-    X(LEFT_OUT, "not_implemented", "Not implemented", 501)                     \
-    X(LOADING, "loading", "The model is loading", 503)                         \
-    X(DEVICE, "device_failed", "A device failed", 503)                         \
-    X(DRAINING, "draining", "The server is draining", 503)                     \
-    X(STUCK, "stuck", "A worker does not come back", 503)                      \
-    X(DEADLINE, "deadline", "The deadline passed", 504)
-
-enum moed_error_index {
-    MOED_INDEX_OK,
-#define MOED_X(name, code, title, http) MOED_INDEX_##name,
-    MOED_ERRORS(MOED_X)
-#undef MOED_X
-        MOED_ERROR_COUNT
-};
-
+/* A number means the same for ever: new codes take new numbers, and none is used again. A server
+ * may answer a client with a code that is not here: moed_error_name() knows it. */
 enum moed_status {
     MOED_OK = 0,
-#define MOED_X(name, code, title, http) MOED_E_##name = -(int)MOED_INDEX_##name,
-    MOED_ERRORS(MOED_X)
-#undef MOED_X
+    MOED_E_MALFORMED = -1,      /* bytes that cannot be read */
+    MOED_E_SHAPE = -2,          /* rows or slots that do not fit the layer */
+    MOED_E_UNAUTHORIZED = -3,   /* no key, or one that is not known */
+    MOED_E_NOT_FOUND = -4,      /* no such layer */
+    MOED_E_TOO_LARGE = -8,      /* more rows or bytes than are taken at once */
+    MOED_E_NOT_SERVED = -10,    /* the layer is not loaded */
+    MOED_E_NO_EXPERT = -11,     /* the expert is not loaded */
+    MOED_E_UNPROCESSABLE = -12, /* an id out of range, a layer that needs a supplied routing */
+    MOED_E_NOT_FINITE = -13,    /* a number is NaN or infinite, or became so */
+    MOED_E_QUEUE_FULL = -14,    /* too much is waiting: try again */
+    MOED_E_CANCELLED = -16,     /* the caller gave up */
+    MOED_E_INTERNAL = -17,      /* a fault of moed */
+    MOED_E_WEIGHTS = -18,       /* weights of the model are NaN or infinite */
+    MOED_E_NO_MEMORY = -19,     /* no memory */
+    MOED_E_IO = -20,            /* a file or connection failed */
+    MOED_E_BAD_FILE = -21,      /* not a model file, or a damaged one */
+    MOED_E_UNSUPPORTED = -22,   /* a model, type, device or version that moed does not know */
+    MOED_E_USAGE = -23,         /* an option that makes no sense */
+    MOED_E_LOADING = -25,       /* the model is loading: try again */
+    MOED_E_DEVICE = -26,        /* a GPU failed */
+    MOED_E_DRAINING = -27,      /* the server is stopping: ask another */
+    MOED_E_DEADLINE = -29,      /* the deadline passed */
 };
 
 /* What a person needs to know: which file, tensor, field or row; found and expected.
@@ -64,24 +44,9 @@ struct moed_error {
     char message[1016]; /* NUL-terminated UTF-8, no newline */
 };
 
-struct moed_error_info {
-    const char *code;  /* machine-readable, stable */
-    const char *title; /* one short phrase */
-    int http;          /* status */
-};
-
-/* Never NULL; an unknown code gives the INTERNAL row. Any thread. */
-MOED_API const struct moed_error_info *moed_error_info(int code);
-
-/* Formats the message into `err` (which may be NULL) and returns `code`, so that a failing
- * function ends in `return moed_fail(err, MOED_E_SHAPE, "found %u, expected %u", a, b);` */
-int moed_fail(struct moed_error *err, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* Puts "format: " before the message that is there already: the caller's context. Returns
- * err->code, so that it can end a failing function too; with NULL, MOED_E_INTERNAL. */
-int moed_error_prefix(struct moed_error *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* The code in machine-readable form, stable: "queue_full". Never NULL; "internal" for a number that
+ * is none. Any thread. */
+MOED_API const char *moed_error_name(int code);
 
 #ifdef __cplusplus
 }

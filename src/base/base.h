@@ -1,9 +1,9 @@
 /* base: what every room may lean on: checked sizes, a bounded cursor, clocks; and the log, which
- * has a door of its own. Errors are in <moed/error.h>. Nothing here allocates. */
+ * has a door of its own. Errors are in error.h. Nothing here allocates. */
 #ifndef MOED_BASE_H
 #define MOED_BASE_H
 
-#include <moed/error.h>
+#include "src/base/error.h"
 
 #include "src/base/log.h"
 

@@ -1,6 +1,5 @@
 /* error: codes to their texts, and messages that are safe to print whatever is quoted in them. */
-#include <moed/error.h>
-
+#include "error.h"
 #include "utf8.h"
 
 #include <stdarg.h>
@@ -9,16 +8,27 @@
 
 static const struct moed_error_info infos[MOED_ERROR_COUNT] = {
     [MOED_INDEX_OK] = {"ok", "Success", 200},
-#define MOED_X(name, code, title, http) [MOED_INDEX_##name] = {code, title, http},
+#define MOED_X(number, name, code, title, http) [MOED_INDEX_##name] = {code, title, http},
     MOED_ERRORS(MOED_X)
 #undef MOED_X
 };
+
+/* The headers and the table say the same of each number. */
+#define MOED_X(number, name, code, title, http) \
+    _Static_assert(MOED_E_##name == -(number) && (int)MOED_INDEX_##name == (number), #name);
+MOED_ERRORS(MOED_X)
+#undef MOED_X
 
 const struct moed_error_info *moed_error_info(int code)
 {
     if (code > 0 || code <= -(int)MOED_ERROR_COUNT)
         return &infos[MOED_INDEX_INTERNAL];
     return &infos[-code];
+}
+
+const char *moed_error_name(int code)
+{
+    return moed_error_info(code)->code;
 }
 
 /* Messages quote names out of files and requests: control characters and bytes that are not

@@ -4,7 +4,7 @@
 #ifndef MOED_BASE_FILE_H
 #define MOED_BASE_FILE_H
 
-#include <moed/error.h>
+#include "src/base/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>

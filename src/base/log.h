@@ -3,7 +3,7 @@
 #ifndef MOED_BASE_LOG_H
 #define MOED_BASE_LOG_H
 
-#include <moed/error.h>
+#include "src/base/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>

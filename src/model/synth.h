@@ -2,7 +2,7 @@
 #ifndef MOED_MODEL_SYNTH_H
 #define MOED_MODEL_SYNTH_H
 
-#include <moed/error.h>
+#include "src/base/base.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Errors: the table, messages that fit and can be printed, context put in front. */
-#include <moed/error.h>
+#include "src/base/error.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,53 @@ static void test_table(void **state)
         assert_true(strlen(moed_error_info(code)->code) > 0);
         assert_in_range(moed_error_info(code)->http, 400, 504);
     }
+}
+
+/* Numbers that programs were compiled with, and that lanes send: a row may be appended, none may
+ * change. */
+static void test_numbers_are_pinned(void **state)
+{
+    static const struct {
+        int code, number;
+        const char *name;
+    } pinned[] = {
+        {MOED_E_MALFORMED, -1, "malformed"},
+        {MOED_E_SHAPE, -2, "wrong_shape"},
+        {MOED_E_UNAUTHORIZED, -3, "unauthorized"},
+        {MOED_E_NOT_FOUND, -4, "not_found"},
+        {MOED_E_METHOD, -5, "method_not_allowed"},
+        {MOED_E_BODY_TIMEOUT, -6, "body_timeout"},
+        {MOED_E_LENGTH_REQUIRED, -7, "length_required"},
+        {MOED_E_TOO_LARGE, -8, "too_large"},
+        {MOED_E_MEDIA_TYPE, -9, "unsupported_media_type"},
+        {MOED_E_NOT_SERVED, -10, "layer_not_served"},
+        {MOED_E_NO_EXPERT, -11, "expert_not_served"},
+        {MOED_E_UNPROCESSABLE, -12, "unprocessable"},
+        {MOED_E_NOT_FINITE, -13, "not_finite"},
+        {MOED_E_QUEUE_FULL, -14, "queue_full"},
+        {MOED_E_CONNECTIONS, -15, "too_many_connections"},
+        {MOED_E_CANCELLED, -16, "cancelled"},
+        {MOED_E_INTERNAL, -17, "internal"},
+        {MOED_E_WEIGHTS, -18, "weights_not_finite"},
+        {MOED_E_NO_MEMORY, -19, "out_of_memory"},
+        {MOED_E_IO, -20, "io_error"},
+        {MOED_E_BAD_FILE, -21, "bad_file"},
+        {MOED_E_UNSUPPORTED, -22, "unsupported"},
+        {MOED_E_USAGE, -23, "usage"},
+        {MOED_E_LEFT_OUT, -24, "not_implemented"},
+        {MOED_E_LOADING, -25, "loading"},
+        {MOED_E_DEVICE, -26, "device_failed"},
+        {MOED_E_DRAINING, -27, "draining"},
+        {MOED_E_STUCK, -28, "stuck"},
+        {MOED_E_DEADLINE, -29, "deadline"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pinned / sizeof pinned[0]; i++) {
+        assert_int_equal(pinned[i].code, pinned[i].number);
+        assert_string_equal(moed_error_name(pinned[i].number), pinned[i].name);
+    }
+    assert_int_equal(MOED_ERROR_COUNT, 1 + sizeof pinned / sizeof pinned[0]); /* pin new ones */
 }
 
 static void test_unknown_codes(void **state)
@@ -106,9 +153,10 @@ static void test_prefix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),         cmocka_unit_test(test_unknown_codes),
-        cmocka_unit_test(test_fail),          cmocka_unit_test(test_long_message),
-        cmocka_unit_test(test_hostile_names), cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_table),         cmocka_unit_test(test_numbers_are_pinned),
+        cmocka_unit_test(test_unknown_codes), cmocka_unit_test(test_fail),
+        cmocka_unit_test(test_long_message),  cmocka_unit_test(test_hostile_names),
+        cmocka_unit_test(test_prefix),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
