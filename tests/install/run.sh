@@ -30,6 +30,18 @@ try() { # name, linker arguments…
 try shared $(pkg-config --libs moed)
 # shellcheck disable=SC2046
 try static "$libdir/libmoed.a" $(pkg-config --libs --static moed | tr ' ' '\n' | grep -v -e -lmoed)
+# A program with a function of the same name would replace one that leaves the library.
+for library in "$libdir"/libmoed*.a "$libdir"/libmoed*.so; do
+    dynamic=$([[ $library == *.so ]] && echo -D || true)
+    # shellcheck disable=SC2086 # an option or nothing
+    names=$(nm $dynamic --extern-only --defined-only "$library" | awk 'NF == 3 { print $3 }')
+    if [ -n "$names" ] && ! grep -v '^moed_' <<<"$names" >&2; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED install: ${library##*/} shows these names besides moed_*"
+        failed=$((failed + 1))
+    fi
+done
 # Without dpkg-dev meson guesses lib64, where nobody looks.
 if meson introspect --buildoptions "$here/../../meson.build" 2>/dev/null | python3 -c '
 import json, sys
