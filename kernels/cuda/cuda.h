@@ -45,8 +45,9 @@ struct moed_cuda_source {
     size_t row_bytes;
 };
 
-/* [0] the largest magnitude of a weight, [1] of a scale or minimum: what is_fast and unit are told
- * from. Bits of floats that are not negative, so that they compare as integers. */
+/* [0] the largest magnitude of a weight, [1] of a scale, or of a 64th of a minimum: what is_fast
+ * and unit are told from. Bits of floats that are not negative, so that they compare as integers.
+ */
 struct moed_cuda_range {
     uint32_t weight, scale;
 };

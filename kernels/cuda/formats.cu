@@ -55,14 +55,16 @@ bool moed_cuda_matrix_shape(struct moed_cuda_matrix *m)
 
 float moed_cuda_unit(const struct moed_cuda_format *format, const struct moed_cuda_range *range)
 {
+    const bool floats = format == &moed_cuda_BF16 || format == &moed_cuda_F32;
     float weight, scale, unit = 1.0F;
 
     if (format == &moed_cuda_F16) /* they are multiplied as they are */
         return 1.0F;
     memcpy(&weight, &range->weight, sizeof weight);
     memcpy(&scale, &range->scale, sizeof scale);
-    if (weight > 0.0F && weight <= 3.0e38F) /* the largest weight becomes 2^8 to 2^9 */
-        unit = scalbnf(1.0F, 8 - ilogbf(weight));
-    unit = fminf(fmaxf(unit, 0x1p-14F), 0x1p15F);
-    return weight * unit <= 32768.0F && scale * unit <= 32768.0F ? unit : 0.0F;
+    if (floats && weight > 0.0F && weight <= 3.0e38F) /* the largest weight becomes 2^8 to 2^9 */
+        unit = fminf(fmaxf(scalbnf(1.0F, 8 - ilogbf(weight)), 0x1p-14F), 0x1p15F);
+    if (!floats && scale > 0.0F && scale <= 3.0e38F) /* the largest scale, 2^-10 to 2^-9 */
+        unit = fminf(fmaxf(scalbnf(1.0F, -10 - ilogbf(scale)), 0x1p-40F), 0x1p6F);
+    return weight * unit <= 32768.0F && scale * unit <= (floats ? 32768.0F : 0x1p-9F) ? unit : 0.0F;
 }

@@ -1,9 +1,12 @@
 /* fragment: 16 × 64 weights of a tile in shared memory as four A fragments of f16, this lane's
  * part. A weight is unit · (scale · code - min), rounded once from codes that are exact; `unit` is
- * a power of two that brings a matrix's scales to where f16 has all its digits.
+ * a power of two that brings a matrix's scales to where this works (moed_cuda_unit).
  *
- * An integer below 1024 under the bits 0x6400 is the f16 1024 + integer: so codes become floats
- * by a logical operation and an exact subtraction, two at a time. */
+ * An integer c below 1024 is, as it stands, the subnormal f16 c · 2^-24. So a mask makes two codes
+ * two floats, and one fused multiply-add with 2^24 · scale and -min makes them two weights. What
+ * is taken off codes, as 8 of Q4_0's, is part of min: a power of two times the scale, exactly.
+ * Scales themselves are integers under the bits 0x6400, which are the f16 1024 + integer, less
+ * 1024. */
 #ifndef MOED_CUDA_FRAGMENT_CUH
 #define MOED_CUDA_FRAGMENT_CUH
 
@@ -85,18 +88,8 @@ template <class F> struct lane_codes {
     }
 
     /* Nibbles of rows 8 to 15 are left 4 bits higher, sixteen times as large, which spares moving
-     * them: 1024 + 16 · code still fits. */
+     * them: one() says so. */
     static constexpr bool raised = F::low == 4 && F::table == TABLE_NONE;
-
-    /* What the f16 of a pair stands for: value · factor - bias is its code less the offset. */
-    static HD constexpr float factor(int row)
-    {
-        return raised && row == 1 ? 0.0625F : 1.0F;
-    }
-    static HD constexpr float bias(int row)
-    {
-        return 1024.0F * factor(row) + (float)(F::table == TABLE_NONE ? F::offset : 128);
-    }
 
     /* `bits` with the high bits of a pair at bit `to` and 16 above it. */
     DEVICE uint32_t with_high_bits(uint32_t bits, int step, int pair, int to) const
@@ -108,25 +101,26 @@ template <class F> struct lane_codes {
         return and_or(at > to ? word >> (at - to) : word << (to - at), mask, bits);
     }
 
+    /* A pair of codes, one in each half. */
     DEVICE uint32_t pair_bits(int step, int pair) const
     {
         if constexpr (F::low == 8) {
             const uint32_t word = low[step * 2 + pair / 2];
 
-            return __byte_perm(word, 0x64646464U, pair % 2 == 0 ? 0x4140 : 0x4342);
+            return __byte_perm(word, 0, pair % 2 == 0 ? 0x4140 : 0x4342);
         } else {
             const int to = raised && pair % 2 == 1 ? 4 : 0;
             const uint32_t word = F::low == 2 ? low[step / 2] >> (step % 2 * 8 + pair * 2)
                                               : low[step] >> (4 * pair - to);
             const uint32_t mask = (F::low == 2 ? 0x00030003U : 0x000f000fU) << to;
-            const uint32_t bits = and_or(word, mask, 0x64006400U);
+            const uint32_t bits = word & mask;
 
             return F::high > 0 ? with_high_bits(bits, step, pair, F::low + to) : bits;
         }
     }
 
-    /* The four words of a step, two codes each, as bits of f16: factor and bias say of what. */
-    DEVICE void step_bits(int s, uint32_t packed[4]) const
+    /* The four words of a step, two codes each. */
+    DEVICE void step(int s, uint32_t packed[4]) const
     {
         if constexpr (F::table != TABLE_NONE) {
             look_up(low[s], packed);
@@ -138,18 +132,14 @@ template <class F> struct lane_codes {
         }
     }
 
-    /* The same as the integers that they are. */
-    DEVICE void step(int s, __half2 packed[4]) const
+    /* What 1 of a code stands for as a subnormal number, and what is taken off a code. */
+    static HD constexpr float one(int row)
     {
-        uint32_t bits[4];
-
-        step_bits(s, bits);
-#pragma unroll
-        for (int p = 0; p < 4; p++)
-            packed[p] = raised && p % 2 == 1
-                            ? __hfma2(half2_of(bits[p]), __float2half2_rn(factor(1)),
-                                      __float2half2_rn(-bias(1)))
-                            : __hsub2(half2_of(bits[p]), __float2half2_rn(bias(0)));
+        return raised && row == 1 ? 0x1p-20F : 0x1p-24F;
+    }
+    static HD constexpr float offset()
+    {
+        return (float)(F::table == TABLE_NONE ? F::offset : 128);
     }
 
     /* Four nibbles to four of the table's bytes, in two words. prmt chooses of eight bytes by
@@ -161,20 +151,31 @@ template <class F> struct lane_codes {
         const uint32_t upper = __byte_perm(table_word<F::table>(2), table_word<F::table>(3), by);
         const uint32_t bytes = __byte_perm(lower, upper, 0x3210U | (nibbles & 0x8888U) >> 1);
 
-        packed[0] = __byte_perm(bytes, 0x64646464U, 0x4140);
-        packed[1] = __byte_perm(bytes, 0x64646464U, 0x4342);
+        packed[0] = __byte_perm(bytes, 0, 0x4140);
+        packed[1] = __byte_perm(bytes, 0, 0x4342);
     }
 };
 
 /* ---- scales: of this lane's two rows, for the groups of a block ---- */
 
+DEVICE float within_half(float value)
+{
+    return fminf(fmaxf(value, -65504.0F), 65504.0F);
+}
+
 template <class F> struct lane_scales {
     static constexpr int groups = BLOCK_K / F::group;
-    static constexpr bool has_min =
-        F::scales == SCALE_D_M || F::scales == SCALE_SM8 || F::scales == SCALE_SM4;
+    /* What a minimum's integer is brought down by, since its f16 has no other place for it. */
+    static constexpr float min_digit = 0x1p-18F;
 
-    __half2 scale[2][groups], minus_min[2][has_min ? groups : 1];
-    __half2 wide[2]; /* of 256: d, and -dmin or d again, times unit */
+    __half2 scale[2][groups];     /* unit · scale / one(), what codes are multiplied by */
+    __half2 minus_min[2][groups]; /* unit · -min, offsets included */
+    __half2 wide[2];              /* of 256: d and -dmin, or d twice, in these units */
+
+    static HD constexpr float one(int row)
+    {
+        return lane_codes<F>::one(row);
+    }
 
     /* What a tile of 256 inputs has once. */
     DEVICE void begin(const uint8_t *tile_bytes, int g, float unit)
@@ -183,13 +184,18 @@ template <class F> struct lane_scales {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 const uint8_t *at = tile_bytes + tile<F>::wide + (g + 8 * i) * tile<F>::wide_row;
+                const float by = unit / one(i);
 
-                if constexpr (F::scales == SCALE_S8)
-                    wide[i] = __hmul2(__half2half2(__ushort_as_half(load_shared<uint16_t>(at))),
-                                      __float2half2_rn(unit));
-                else
-                    wide[i] = __hmul2(half2_of(load_shared<uint32_t>(at)),
-                                      __floats2half2_rn(unit, -unit));
+                if constexpr (F::scales == SCALE_S8) {
+                    const float d = __half2float(__ushort_as_half(load_shared<uint16_t>(at)));
+
+                    wide[i] = __float2half2_rn(within_half(d * by));
+                } else {
+                    const float2 both = __half22float2(half2_of(load_shared<uint32_t>(at)));
+
+                    wide[i] = __floats2half2_rn(within_half(both.x * by),
+                                                within_half(both.y * (-unit / min_digit)));
+                }
             }
         }
     }
@@ -215,24 +221,57 @@ template <class F> struct lane_scales {
         minus_min[i][group] = __high2half2(scale_and_min);
     }
 
+    /* Of two groups without minimums of their own. */
+    DEVICE void set_two(int i, int group, __half2 scales)
+    {
+        const __half2 less = __hmul2(scales, __float2half2_rn(-lane_codes<F>::offset() * one(i)));
+
+        scale[i][group] = __low2half2(scales);
+        scale[i][group + 1] = __high2half2(scales);
+        minus_min[i][group] = __low2half2(less);
+        minus_min[i][group + 1] = __high2half2(less);
+    }
+
+    /* f16 scales (and minimums) times a power of two, as two that f16 holds. */
+    static DEVICE __half2 by_power(__half2 value, float scale_by, float min_by)
+    {
+        const __half2 first = __floats2half2_rn(fminf(scale_by, 32768.0F), fmaxf(min_by, 0x1p-12F));
+        const __half2 second =
+            __floats2half2_rn(fmaxf(scale_by * 0x1p-15F, 1.0F), fminf(min_by * 4096.0F, 1.0F));
+
+        return __hmul2(__hmul2(value, first), second);
+    }
+
     DEVICE void load_wide(int i, const uint8_t *at, float unit)
     {
-        if constexpr (F::scales == SCALE_D) {
-            const __half2 d = __hmul2(half2_of(load_shared<uint32_t>(at)), __float2half2_rn(unit));
+        const float by = unit / one(i);
 
-            scale[i][0] = __low2half2(d);
-            scale[i][1] = __high2half2(d);
+        if constexpr (F::scales == SCALE_D) {
+            const float first = fminf(by, 32768.0F), second = fmaxf(by * 0x1p-15F, 1.0F);
+
+            set_two(i, 0,
+                    __hmul2(__hmul2(half2_of(load_shared<uint32_t>(at)), __float2half2_rn(first)),
+                            __float2half2_rn(second)));
         } else if constexpr (F::scales == SCALE_E8M0) {
             const uint32_t both = load_shared<uint16_t>(at);
 
-            for (int s = 0; s < 2; s++)
-                scale[i][s] = __float2half2_rn(e8m0_half(both >> (8 * s) & 255U) * unit);
+            set_two(i, 0,
+                    __floats2half2_rn(e8m0_half(both & 255U) * by, e8m0_half(both >> 8) * by));
         } else {
             const uint2 both = load_shared<uint2>(at);
 
-            set_both(i, 0, __hmul2(half2_of(both.x), __float2half2_rn(unit)));
-            set_both(i, 1, __hmul2(half2_of(both.y), __float2half2_rn(unit)));
+            set_both(i, 0, by_power(half2_of(both.x), by, unit));
+            set_both(i, 1, by_power(half2_of(both.y), by, unit));
         }
+    }
+
+    /* A scale under the bits 0x6400 and a minimum under 0x1c00, whose last digit is 2^-18. */
+    DEVICE void set_integers(int i, int group, uint32_t both)
+    {
+        const __half2 integers =
+            __hsub2(half2_of(both), __floats2half2_rn(1024.0F, 1024.0F * min_digit));
+
+        set_both(i, group, __hmul2(integers, wide[i]));
     }
 
     DEVICE void load_small(int i, const uint8_t *at)
@@ -240,17 +279,16 @@ template <class F> struct lane_scales {
         if constexpr (F::scales == SCALE_SM8) {
             const uint32_t both = load_shared<uint32_t>(at);
 
-            set_both(i, 0, __hmul2(integers(__byte_perm(both, 0x64646464U, 0x4140), 0), wide[i]));
-            set_both(i, 1, __hmul2(integers(__byte_perm(both, 0x64646464U, 0x4342), 0), wide[i]));
+            set_integers(i, 0, __byte_perm(both, 0x1c64U, 0x5140));
+            set_integers(i, 1, __byte_perm(both, 0x1c64U, 0x5342));
         } else if constexpr (F::scales == SCALE_SM4) {
             const uint32_t four = load_shared<uint32_t>(at);
 
 #pragma unroll
             for (int s = 0; s < 4; s++) {
                 const uint32_t byte = four >> (8 * s);
-                const uint32_t both = and_or(byte << 12, 0x000f0000U, byte & 0x0fU);
 
-                set_both(i, s, __hmul2(integers(both | 0x64006400U, 0), wide[i]));
+                set_integers(i, s, and_or(byte << 12, 0x000f0000U, byte & 0x0fU) | 0x1c006400U);
             }
         } else {
             const uint32_t bytes =
@@ -260,10 +298,8 @@ template <class F> struct lane_scales {
 #pragma unroll
             for (int s = 0; s < groups; s += 2) {
                 const uint32_t two = __byte_perm(bytes, 0x64646464U, s == 0 ? 0x4140 : 0x4342);
-                const __half2 scales = __hmul2(integers(two, 128), wide[i]);
 
-                scale[i][s] = __low2half2(scales);
-                scale[i][s + 1] = __high2half2(scales);
+                set_two(i, s, __hmul2(integers(two, 128), wide[i]));
             }
         }
     }
@@ -297,18 +333,13 @@ template <class F> struct lane_weights {
                 a[p] = F::bfloat ? from_bf16(codes.low[4 * s + p], unit) : codes.low[4 * s + p];
         } else {
             const int group = s * 16 / F::group;
-            __half2 packed[4];
+            uint32_t pairs[4];
 
-            codes.step(s, packed);
+            codes.step(s, pairs);
 #pragma unroll
-            for (int p = 0; p < 4; p++) {
-                const __half2 scale = scales.scale[p % 2][group];
-
-                if constexpr (lane_scales<F>::has_min)
-                    a[p] = bits_of(__hfma2(packed[p], scale, scales.minus_min[p % 2][group]));
-                else
-                    a[p] = bits_of(__hmul2(packed[p], scale));
-            }
+            for (int p = 0; p < 4; p++)
+                a[p] = bits_of(__hfma2(half2_of(pairs[p]), scales.scale[p % 2][group],
+                                       scales.minus_min[p % 2][group]));
         }
     }
 

@@ -98,7 +98,7 @@ static __global__ void find_range(const packing p, uint32_t blocks, struct moed_
 
             weight = fabsf(value) <= weight ? weight : fabsf(value);
             scale = fabsf(sm.scale) <= scale ? scale : fabsf(sm.scale);
-            scale = fabsf(sm.min) <= scale ? scale : fabsf(sm.min);
+            scale = fabsf(sm.min) / 64 <= scale ? scale : fabsf(sm.min) / 64;
         }
     }
     atomicMax(&range->weight, __float_as_uint(weight));
