@@ -78,4 +78,4 @@ class Secured(unittest.TestCase):
         self.mounted(mode=0o644)
         with self.assertRaises(harness.LoadError) as caught:
             self.served()
-        self.assertIn("has mode 0644", str(caught.exception))
+        self.assertIn("found mode 0644", str(caught.exception))
