@@ -27,7 +27,7 @@ enum { MOST_ROWS = 1 << 20, A_DAY_MS = 24 * 60 * 60 * 1000 };
 
 static const struct option options[] = {
     {"listen", OPTION_TEXTS, AT(listen), "HOST:PORT",
-     .help = "or unix:PATH, unix:@NAME, lane:PATH, fd:N, fd:NAME", .unset = "127.0.0.1:8080"},
+     .help = "unix:PATH, unix:@NAME, lane:PATH, fd:N, fd:NAME", .unset = "127.0.0.1:8080"},
     {"lane-slots", OPTION_NUMBER, SERVER(lane_slots), "N",
      .help = "requests in flight of one client of a lane", .min = 1},
     {"layers", OPTION_TEXT, SERVER(layers), "0-23,40", .help = "the blocks to serve",
