@@ -63,7 +63,7 @@ int moed_error_prefix(struct moed_error *err, const char *format, ...)
 {
     char before[sizeof err->message];
     va_list args;
-    size_t used, room;
+    size_t used;
     int written;
 
     if (err == NULL)
@@ -74,9 +74,12 @@ int moed_error_prefix(struct moed_error *err, const char *format, ...)
     va_end(args);
     used = written < 0 ? 0 : (size_t)written;
     if (used + sizeof ": " <= sizeof err->message) {
-        room = sizeof err->message - used - sizeof ": ";
-        memcpy(err->message + used, ": ", sizeof ": ");
-        strncat(err->message + used, before, room);
+        const size_t room = sizeof err->message - used - sizeof ": ";
+        const size_t length = strnlen(before, room);
+
+        memcpy(err->message + used, ": ", 2);
+        memcpy(err->message + used + 2, before, length);
+        err->message[used + 2 + length] = '\0';
     }
     make_printable(err->message);
     return err->code;
