@@ -54,8 +54,10 @@ struct moed_batcher_options {    /* 0: the default */
     uint32_t max_batch_delay_us; /* an idle worker waits so long for company, where a layer has
                                     other clients, from when the request came or others were
                                     answered; 0: it starts at once with what waits */
-    uint32_t spin_us;            /* a worker looks for work so long before it sleeps */
-    uint32_t max_queue_rows;     /* 16384: waiting, over all layers */
+    uint32_t max_batch_ms;   /* while others are active, a batch takes no longer than about this,
+                                by the time that its layer's rows took so far; 0: however long */
+    uint32_t spin_us;        /* a worker looks for work so long before it sleeps */
+    uint32_t max_queue_rows; /* 16384: waiting, over all layers */
     uint32_t max_queue_requests; /* 512: likewise */
     bool pin;                    /* each worker keeps to the cores of one NUMA node, in turn */
     bool per_expert_metrics;     /* moed_expert_rows_total{layer,expert}: E cells a layer */

@@ -13,6 +13,10 @@ static void init_common(struct moed_counters *c, struct moed_metrics *m)
         moed_metrics_cell(m, MOED_GAUGE, "moed_queue_rows", "Rows that wait in the queues.", NULL);
     c->queue_requests = moed_metrics_cell(m, MOED_GAUGE, "moed_queue_requests",
                                           "Requests that wait in the queues.", NULL);
+    c->batches_cut = moed_metrics_cell(m, MOED_COUNTER, "moed_batches_cut_total",
+                                       "Batches that took a part of a request, since all of it "
+                                       "would have kept others waiting too long.",
+                                       NULL);
     c->queue_wait =
         moed_metrics_histogram(m, MOED_BUCKETS_SECONDS, "moed_queue_wait_seconds",
                                "Time a request waited until its first row was taken.", NULL);
@@ -111,6 +115,8 @@ void moed_counters_batch(const struct moed_counters *counters, const struct moed
 
     moed_metric_add(layer->batches, 1);
     moed_metric_add(layer->rows, batch->rows);
+    if (batch->cut)
+        moed_metric_add(counters->batches_cut, 1);
     moed_histogram_observe(layer->compute, seconds);
     moed_histogram_observe(counters->batch_rows, batch->rows);
     moed_histogram_observe(counters->batch_requests, batch->n_parts);

@@ -16,7 +16,7 @@ struct moed_counters {
     uint32_t n_layers;
     struct moed_layer_counters *layers; /* as in model->layers */
     struct moed_metric **worker_busy;   /* [workers] */
-    struct moed_metric *queue_rows, *queue_requests, *weight_bytes;
+    struct moed_metric *queue_rows, *queue_requests, *batches_cut, *weight_bytes;
     struct moed_metric *bad_weights, *bad_rows; /* rows that are not finite, by what is to blame */
     struct moed_histogram *queue_wait, *batch_rows, *batch_requests, *active_experts;
 };

@@ -1,6 +1,6 @@
-/* queue: order and bounds of what waits. A job is cut only if it is larger than a whole batch;
- * what is left of it goes behind the jobs that wait, so that a long prompt does not hold up
- * single rows. */
+/* queue: order and bounds of what waits. A job is cut if it is larger than a whole batch, or would
+ * take too long while others are active; what is left of it goes behind the jobs that wait, so that
+ * a long prompt does not hold up single rows. */
 #include "queue.h"
 
 #include <inttypes.h>
@@ -11,6 +11,13 @@
 /* Another client was "recently" active: a decoder comes back to a layer once a token. */
 #define COMPANY_NS UINT64_C(200000000)
 
+/* Others are "active" for so long after they asked: a batch that is not cut because of that may
+ * keep them waiting once. */
+#define ACTIVE_NS UINT64_C(2000000000)
+
+/* A batch's rows, while others are active and nothing is known of how long a row takes. */
+#define UNTIMED_ROWS 64
+
 int moed_queue_init(struct moed_queue *queue, const struct moed_model *model,
                     const struct moed_batcher_options *options)
 {
@@ -19,6 +26,7 @@ int moed_queue_init(struct moed_queue *queue, const struct moed_model *model,
         .n_layers = model->n_layers,
         .max_batch_rows = options->max_batch_rows,
         .delay_ns = (uint64_t)options->max_batch_delay_us * 1000,
+        .batch_ns = (uint64_t)options->max_batch_ms * 1000000,
         .max_rows = options->max_queue_rows,
         .max_requests = options->max_queue_requests,
     };
@@ -109,6 +117,11 @@ void moed_queue_push(struct moed_queue *queue, struct moed_job *job, uint64_t no
     struct moed_queue_layer *layer = &queue->layers[job->place];
 
     note_client(layer, job->client, now);
+    if (job->client != queue->client) {
+        queue->other_ns = queue->client_ns;
+        queue->client = job->client;
+    }
+    queue->client_ns = now;
     append(layer, job, now);
     layer->rows += job->rows;
     queue->rows += job->rows;
@@ -155,6 +168,14 @@ void moed_queue_answered(struct moed_queue *queue, uint32_t place, uint64_t now)
     queue->layers[place].answered_ns = now;
 }
 
+/* Since when it is a layer's turn: its head may have waited for long, but layers that had no batch
+ * meanwhile come before one that had. */
+static uint64_t turn_of(const struct moed_queue_layer *layer)
+{
+    return layer->head->queued_ns > layer->answered_ns ? layer->head->queued_ns
+                                                       : layer->answered_ns;
+}
+
 bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *place,
                      uint64_t *wake_ns)
 {
@@ -169,8 +190,8 @@ bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *pla
         ready = layer->rows >= queue->max_batch_rows ? 0 : ready_ns(queue, layer);
         if (ready > now) {
             first = ready < first ? ready : first;
-        } else if (layer->head->queued_ns < oldest) {
-            oldest = layer->head->queued_ns;
+        } else if (turn_of(layer) < oldest) {
+            oldest = turn_of(layer);
             *place = i;
         }
     }
@@ -206,12 +227,12 @@ static uint32_t rows_that_fit(const struct moed_queue *queue, const struct moed_
     return rows_left(job) > batch_limit(queue, layer, larger(layer->used, job->slots)) ? room : 0;
 }
 
-/* Moves `rows` rows of the head of the FIFO into the batch. */
-static void take_head(struct moed_queue *queue, struct moed_batch *batch, uint32_t rows,
-                      uint64_t now)
+/* Moves `rows` rows of the job behind `before` (NULL: of the FIFO's head) into the batch. */
+static void take_job(struct moed_queue *queue, struct moed_batch *batch, struct moed_job *before,
+                     uint32_t rows, uint64_t now)
 {
     struct moed_queue_layer *layer = &queue->layers[batch->place];
-    struct moed_job *job = layer->head;
+    struct moed_job *job = before == NULL ? layer->head : before->next;
 
     if (job->taken == 0)
         job->queue_ns = now - job->submitted_ns;
@@ -220,7 +241,7 @@ static void take_head(struct moed_queue *queue, struct moed_batch *batch, uint32
     batch->rows += rows;
     batch->slots = larger(batch->slots, job->slots);
 
-    unlink_after(layer, NULL);
+    unlink_after(layer, before);
     if (rows < rows_left(job)) {
         layer->rows -= rows;
         queue->rows -= rows;
@@ -269,16 +290,117 @@ struct moed_job *moed_queue_drop_moot(struct moed_queue *queue, uint64_t now)
     return dropped;
 }
 
+void moed_queue_timed(struct moed_queue *queue, uint32_t place, uint32_t rows, uint64_t ns)
+{
+    struct moed_queue_layer *layer = &queue->layers[place];
+
+    layer->timed_ns = layer->timed_ns / 2 + (double)ns;
+    layer->timed_rows = layer->timed_rows / 2 + rows;
+}
+
+/* Rows of a batch that is to take no longer than the bound; UINT32_MAX where nobody but the client
+ * of the layer's head has been active of late. */
+static uint32_t timed_limit(const struct moed_queue *queue, const struct moed_queue_layer *layer,
+                            uint64_t now)
+{
+    const uint64_t others = layer->head != NULL && layer->head->client == queue->client
+                                ? queue->other_ns
+                                : queue->client_ns;
+    double rows;
+
+    if (queue->batch_ns == 0 || others == 0 || now >= others + ACTIVE_NS)
+        return UINT32_MAX;
+    if (layer->timed_rows < 1)
+        return UNTIMED_ROWS;
+    rows = (double)queue->batch_ns * layer->timed_rows / (layer->timed_ns + 1);
+    return rows < 1 ? 1 : rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX;
+}
+
+/* The most rows of a job that a batch of up to `limit` has room for. */
+static uint32_t room_for(const struct moed_queue *queue, const struct moed_batch *batch,
+                         const struct moed_job *job, uint32_t limit)
+{
+    const struct moed_queue_layer *layer = &queue->layers[job->place];
+    const uint32_t most = batch_limit(queue, layer, larger(batch->slots, job->slots));
+    const uint32_t least = limit < most ? limit : most;
+
+    return least > batch->rows ? least - batch->rows : 0;
+}
+
+/* Whether a job is to be cut rather than taken whole. */
+static bool is_large(const struct moed_queue *queue, const struct moed_job *job, uint32_t half)
+{
+    const struct moed_queue_layer *layer = &queue->layers[job->place];
+
+    return rows_left(job) > half ||
+           rows_left(job) > batch_limit(queue, layer, larger(layer->used, job->slots));
+}
+
+/* Fills a batch that may not hold all that waits: with small jobs, or a part of the first large
+ * one, or with both; then it is to take half the time, since the small ones may have waited for a
+ * whole batch already: they fill up to half of the limit, and the large one takes what they leave
+ * of that, but a quarter at least. So large jobs take turns, and neither kind keeps the other
+ * waiting. */
+static struct moed_job *take_short(struct moed_queue *queue, struct moed_batch *batch,
+                                   uint32_t limit, uint64_t now)
+{
+    struct moed_queue_layer *layer = &queue->layers[batch->place];
+    const uint32_t half = limit > 1 ? limit / 2 : 1;
+    struct moed_job *dropped = NULL, *before = NULL, *large = NULL;
+    bool full = false, any_large = false;
+
+    for (struct moed_job *job = layer->head; job != NULL; job = job->next)
+        any_large = any_large || is_large(queue, job, half);
+    for (struct moed_job *job = layer->head, *next; job != NULL; job = next) {
+        next = job->next;
+        if (is_moot(job, now)) {
+            moed_queue_remove(queue, job);
+            if (moed_job_is_over(job)) {
+                job->next = dropped;
+                dropped = job;
+            }
+        } else if (!is_large(queue, job, half) && !full &&
+                   rows_left(job) <= room_for(queue, batch, job, any_large ? half : limit)) {
+            take_job(queue, batch, before, rows_left(job), now);
+        } else {
+            if (!is_large(queue, job, half))
+                full = true; /* the next small ones are not to overtake it */
+            else if (large == NULL)
+                large = job;
+            before = job;
+        }
+    }
+    if (large != NULL) {
+        const uint32_t quarter = batch->rows + limit / 4;
+        const uint32_t shared = quarter > half ? quarter : half;
+        const uint32_t room = room_for(queue, batch, large, batch->rows > 0 ? shared : limit);
+        const uint32_t rows = rows_left(large) < room ? rows_left(large) : room;
+
+        batch->cut = rows < rows_left(large);
+        before = NULL;
+        for (struct moed_job *job = layer->head; job != large; job = job->next)
+            before = job;
+        if (rows > 0)
+            take_job(queue, batch, before, rows, now);
+    }
+    return dropped;
+}
+
 struct moed_job *moed_queue_take(struct moed_queue *queue, uint32_t place, uint64_t now,
                                  struct moed_batch *batch)
 {
     struct moed_queue_layer *layer = &queue->layers[place];
     struct moed_job *dropped = NULL;
+    uint32_t limit;
 
     batch->place = place;
     batch->rows = 0;
     batch->slots = layer->used;
     batch->n_parts = 0;
+    batch->cut = false;
+    limit = timed_limit(queue, layer, now);
+    if (limit < layer->rows)
+        return take_short(queue, batch, limit, now);
     while (layer->head != NULL) {
         struct moed_job *job = layer->head;
         uint32_t rows;
@@ -294,7 +416,7 @@ struct moed_job *moed_queue_take(struct moed_queue *queue, uint32_t place, uint6
         rows = rows_that_fit(queue, batch, job);
         if (rows == 0)
             break;
-        take_head(queue, batch, rows, now);
+        take_job(queue, batch, NULL, rows, now);
     }
     return dropped;
 }

@@ -8,13 +8,14 @@
 
 struct moed_queue_layer {
     struct moed_job *head, *tail;
-    uint64_t rows;        /* waiting */
-    const void *client;   /* who asked last */
-    uint64_t client_ns;   /* when */
-    uint64_t other_ns;    /* when somebody else last did; 0: nobody ever */
-    uint64_t answered_ns; /* when its last batch was */
-    uint32_t used;        /* K */
-    uint64_t capacity;    /* rows × slots of a batch at most */
+    uint64_t rows;               /* waiting */
+    const void *client;          /* who asked last */
+    uint64_t client_ns;          /* when */
+    uint64_t other_ns;           /* when somebody else last did; 0: nobody ever */
+    uint64_t answered_ns;        /* when its last batch was */
+    double timed_ns, timed_rows; /* what its last batches took, the older the less they count */
+    uint32_t used;               /* K */
+    uint64_t capacity;           /* rows × slots of a batch at most */
 };
 
 struct moed_queue {
@@ -22,6 +23,9 @@ struct moed_queue {
     uint32_t n_layers;
     uint32_t max_batch_rows;
     uint64_t delay_ns;
+    uint64_t batch_ns;  /* a batch is to take at most, while others are active; 0: no bound */
+    const void *client; /* who asked last, of any layer; when, and when somebody else last did: */
+    uint64_t client_ns, other_ns;
     uint32_t max_rows, max_requests;
     uint64_t rows;     /* waiting, over all layers */
     uint32_t requests; /* likewise */
@@ -51,6 +55,7 @@ struct moed_batch {
     uint32_t place; /* of the layer in model->layers */
     uint32_t rows, slots;
     uint32_t n_parts;
+    bool cut;                /* a request was cut so that the batch does not take too long */
     struct moed_part *parts; /* room for one a waiting request or one a row */
 };
 
@@ -69,7 +74,8 @@ struct moed_job *moed_queue_drop_moot(struct moed_queue *queue, uint64_t now);
 void moed_queue_remove(struct moed_queue *queue, struct moed_job *job);
 
 /* The layer to compute now: of those that wait no longer for company the one whose head has
- * waited longest. False if there is none; then *wake_ns is when there will be, 0: nothing waits. */
+ * waited longest, a layer's last batch counting as the begin of its wait. False if there is none;
+ * then *wake_ns is when there will be, 0: nothing waits. */
 bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *place,
                      uint64_t *wake_ns);
 /* Fills a batch from one layer's FIFO. Returns the jobs (linked by `next`) that are answered now
@@ -78,6 +84,8 @@ struct moed_job *moed_queue_take(struct moed_queue *queue, uint32_t place, uint6
                                  struct moed_batch *batch);
 /* A batch of a layer is answered: those who were in it may soon ask again. */
 void moed_queue_answered(struct moed_queue *queue, uint32_t place, uint64_t now);
+/* What a batch of a layer took to compute, for the length of the next ones. */
+void moed_queue_timed(struct moed_queue *queue, uint32_t place, uint32_t rows, uint64_t ns);
 /* Empties the queue, failing its jobs; returns those of which no part is being computed. */
 struct moed_job *moed_queue_abort(struct moed_queue *queue, int status, const char *message);
 

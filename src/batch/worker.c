@@ -179,6 +179,7 @@ static void settle(struct moed_worker *worker, uint64_t compute_ns, const struct
     }
     *end = NULL;
     moed_queue_answered(&batcher->queue, worker->batch.place, moed_now_ns());
+    moed_queue_timed(&batcher->queue, worker->batch.place, worker->batch.rows, compute_ns);
     pthread_mutex_unlock(&batcher->mutex);
     moed_batcher_answer(batcher, over);
 }

@@ -26,7 +26,8 @@ struct moed_server_options {
     bool map, mlock, hugepages;
     bool numa; /* workers keep to a node each, the weights are spread over them */
     uint32_t max_batch_rows, max_batch_delay_us;
-    uint32_t spin_us; /* the loop and the workers look for work so long before they sleep */
+    uint32_t max_batch_ms; /* a batch's bound while others are active; 0: none */
+    uint32_t spin_us;      /* the loop and the workers look for work so long before they sleep */
     uint32_t max_queue_rows, max_queue_requests, max_connections;
     uint32_t max_request_rows;
     uint64_t max_body_bytes, max_inflight_bytes;   /* of one request; of all that are in flight */

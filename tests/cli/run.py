@@ -146,7 +146,8 @@ class Serve(Case):
     def test_defaults_are_those_of_the_contract(self):
         found = {name: value.strip() for name, (value, _) in self.config().items()}
         expected = {"listen": "127.0.0.1:8080", "layers": "all", "load": "resident",
-                    "max-batch-rows": "4096", "max-batch-delay-us": "0", "max-queue-rows": "16384",
+                    "max-batch-rows": "4096", "max-batch-delay-us": "0", "max-batch-ms": "50",
+                    "max-queue-rows": "16384",
                     "max-queue-requests": "512", "max-connections": "1024",
                     "max-request-rows": "8192", "max-body-bytes": "256MiB",
                     "body-timeout-ms": "30000", "default-deadline-ms": "none",

@@ -21,6 +21,7 @@ CONTRACT = {
     "moed_rejected_total": ("counter", {"reason"}),
     "moed_batches_total": ("counter", {"layer"}),
     "moed_rows_total": ("counter", {"layer"}),
+    "moed_batches_cut_total": ("counter", set()),
     "moed_batch_rows": ("histogram", set(), COUNTS),
     "moed_batch_requests": ("histogram", set(), COUNTS),
     "moed_batch_active_experts": ("histogram", set(), COUNTS),

@@ -98,6 +98,7 @@ int engine_start(struct engine *engine, const struct moed_server_options *option
         .pin = options->numa,
         .max_batch_rows = options->max_batch_rows,
         .max_batch_delay_us = options->max_batch_delay_us,
+        .max_batch_ms = options->max_batch_ms,
         .spin_us = options->spin_us,
         .max_queue_rows = options->max_queue_rows,
         .max_queue_requests = options->max_queue_requests,

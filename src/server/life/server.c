@@ -15,6 +15,7 @@ void moed_server_options_init(struct moed_server_options *options)
         .numa = true,
         .lane_slots = 16,
         .max_batch_rows = 4096,
+        .max_batch_ms = 50,
         .max_queue_rows = 16384,
         .max_queue_requests = 512,
         .max_connections = 1024,
