@@ -28,12 +28,15 @@ void body_fini(struct request *request)
     body->size = body->capacity = 0;
 }
 
-void body_begin(struct request *request)
+void body_begin(struct request *request, const char *head)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     const char *length = request_header(request, "Content-Length");
     const char *coding = request_header(request, "Transfer-Encoding");
     struct body *body = &request->body;
 
+    body->first = body->behind = head + (info != NULL ? info->header_size : 0);
     body->chunked = coding != NULL && strcasecmp(coding, "chunked") == 0;
     body->has_length = length != NULL && !body->chunked;
     if (!body->has_length)

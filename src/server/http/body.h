@@ -22,6 +22,8 @@ struct body {
     char *data;        /* NULL until the first byte, and when it is of no more use */
     size_t size;
     size_t capacity; /* counted in host.body_bytes until body_fini */
+    /* In libmicrohttpd's buffer: where a body begins, and the end of what of this one was seen. */
+    const char *first, *behind;
 };
 
 /* Frees the bytes and gives back their share of what all bodies may hold. On the loop. */
@@ -30,8 +32,8 @@ void body_fini(struct request *request);
  * as much memory. Any thread that has the request. */
 void body_drop(struct body *body);
 
-/* Reads the framing headers. */
-void body_begin(struct request *request);
+/* Reads the framing headers; `head` is where the request begins in libmicrohttpd's buffer. */
+void body_begin(struct request *request, const char *head);
 /* Whether a body so framed may come. MOED_E_LENGTH_REQUIRED, MOED_E_TOO_LARGE, MOED_E_QUEUE_FULL
  * where all bodies together would be too much. */
 int body_check(const struct request *request, struct moed_error *err);

@@ -2,6 +2,7 @@
 #ifndef MOED_SERVER_CLIENT_H
 #define MOED_SERVER_CLIENT_H
 
+#include "received.h"
 #include "tls.h"
 
 #include <microhttpd.h>
@@ -18,12 +19,13 @@ struct client {
     struct tls *tls;                /* the credentials that the session uses */
     struct port *port;
     struct MHD_Connection *connection;
-    bool in_handshake;    /* of TLS: it has not finished its part */
-    bool handshake_waits; /* suspended until it sends more of it */
-    bool asked;           /* it has sent the headers of a request */
-    struct peer *peer;    /* NULL: not counted */
-    uint64_t waiting_ns;  /* since when, for its first or its next request */
-    uint32_t looks;       /* that the sweep has taken, from any number on */
+    bool in_handshake;             /* of TLS: it has not finished its part */
+    bool handshake_waits;          /* suspended until it sends more of it */
+    bool asked;                    /* it has sent the headers of a request */
+    struct received_target target; /* of the request that is being read */
+    struct peer *peer;             /* NULL: not counted */
+    uint64_t waiting_ns;           /* since when, for its first or its next request */
+    uint32_t looks;                /* that the sweep has taken, from any number on */
 };
 
 /* NULL without memory. One connection more than a client may have is refused, and ends. */

@@ -1,10 +1,17 @@
 /* daemon.c: one libmicrohttpd daemon a port, and its callbacks. */
+#include "received.h"
 #include "request.h"
 
 #include <gnutls/abstract.h>
 #include <stdio.h>
 #include <string.h>
 
+/* What received.c looks after is not to be answered by libmicrohttpd, without a word. */
+#if RECEIVED_KEEPS_PLACES
+enum { STRICTNESS_OPTION = MHD_OPTION_STRICT_FOR_CLIENT, STRICTNESS = 0 };
+#else
+enum { STRICTNESS_OPTION = MHD_OPTION_CLIENT_DISCIPLINE_LVL, STRICTNESS = 1 };
+#endif
 static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 /* The signature is libmicrohttpd's. NOLINTNEXTLINE(readability-function-size) */
@@ -21,7 +28,7 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
         if (request == NULL)
             return MHD_NO;
         *slot = request;
-        return request_begin(request, url, version);
+        return request_begin(request, &(struct request_line){method, url, version});
     }
     if (*size > 0) {
         enum MHD_Result result = request_take(request, data, *size);
@@ -80,6 +87,19 @@ static int no_certificate(gnutls_session_t session, const struct gnutls_cert_ret
     return -1;
 }
 
+/* The target before it is cut up and decoded. Nothing is put into the request's slot. */
+static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct client *client = info != NULL ? info->socket_context : NULL;
+
+    (void)context;
+    if (client != NULL)
+        received_target_note(&client->target, target);
+    return NULL;
+}
+
 /* "%00" stays as it is, and so is no path and no number: decoded it would end the text before
  * anybody has read the rest. */
 static size_t on_unescape(void *context, struct MHD_Connection *connection, char *text)
@@ -97,7 +117,8 @@ int port_start(struct port *port, uint32_t max_connections, struct moed_error *e
         flags |= MHD_USE_TLS;
     port->mhd = MHD_start_daemon(
         flags, 0, NULL, NULL, on_access, port, MHD_OPTION_EXTERNAL_LOGGER, on_log, port,
-        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_LISTEN_SOCKET,
+        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        NULL, (enum MHD_OPTION)STRICTNESS_OPTION, STRICTNESS, MHD_OPTION_LISTEN_SOCKET,
         port->listener.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, port,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, port, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,

@@ -14,6 +14,7 @@
 
 #include "framing.h"
 #include "host.h"
+#include "received.h"
 #include "routes.h"
 
 #include <stdio.h>
@@ -74,11 +75,6 @@ struct request *request_create(struct port *port, struct MHD_Connection *connect
     r->work.data = r;
     copy_plain(r->method, sizeof r->method,
                route_method_known(host->endpoints->routes, method) ? method : "OTHER");
-    copy_plain(r->id, sizeof r->id, request_header(r, "X-Request-Id"));
-    if (r->id[0] == '\0')
-        make_id(host, r->id, sizeof r->id);
-    copy_plain(r->traceparent, sizeof r->traceparent, request_header(r, "traceparent"));
-
     host->n_requests++;
     return r;
 }
@@ -190,11 +186,23 @@ static enum MHD_Result refuse(struct request *request)
     return MHD_YES;
 }
 
-enum MHD_Result request_begin(struct request *request, const char *target, const char *version)
+/* What others call the request. */
+static void read_names(struct request *request)
 {
-    body_begin(request);
-    request->misframed = framing_check(request, version, &request->fault) != 0;
-    if (!request->misframed && check_head(request, framing_path(target), &request->fault) == 0)
+    copy_plain(request->id, sizeof request->id, request_header(request, "X-Request-Id"));
+    if (request->id[0] == '\0')
+        make_id(request->host, request->id, sizeof request->id);
+    copy_plain(request->traceparent, sizeof request->traceparent,
+               request_header(request, "traceparent"));
+}
+
+enum MHD_Result request_begin(struct request *request, const struct request_line *line)
+{
+    request->misframed = framing_check(request, line, &request->fault) != 0;
+    read_names(request);
+    body_begin(request, line->method);
+    if (!request->misframed &&
+        check_head(request, framing_path(line->target), &request->fault) == 0)
         return MHD_YES;
     return refuse(request);
 }
@@ -206,7 +214,9 @@ enum MHD_Result request_take(struct request *request, const char *data, size_t s
     if (request->stage != REQUEST_READING)
         return MHD_YES; /* swallowed */
     request->body.seen += size;
-    if (request->fault.code != 0) {
+    if (framing_check_chunk(request, data, size, &err) != 0)
+        body_cut(request, err.code, err.message);
+    else if (request->fault.code != 0) {
         if (request->body.seen > BODY_DISCARD_MAX)
             body_cut(request, request->fault.code, request->fault.message);
     } else if (body_append(request, data, size, &err) != 0)
@@ -219,6 +229,8 @@ enum MHD_Result request_proceed(struct request *request)
     if (request->stage == REQUEST_CUT)
         return MHD_NO; /* answered already: close */
     if (request->stage == REQUEST_READING) {
+        if (request->fault.code == 0)
+            request->misframed = framing_check_trailers(request, &request->fault) != 0;
         if (request->host->stopping && request->fault.code == 0)
             moed_fail(&request->fault, MOED_E_DRAINING, "the server is stopping");
         if (request->fault.code != 0)

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+struct request_line;
 struct route;
 
 enum request_stage {
@@ -53,7 +54,7 @@ struct request {
 struct request *request_create(struct port *port, struct MHD_Connection *connection,
                                const char *method);
 /* The headers are complete: what can be refused without the body is. */
-enum MHD_Result request_begin(struct request *request, const char *target, const char *version);
+enum MHD_Result request_begin(struct request *request, const struct request_line *line);
 /* Body, all of it consumed. */
 enum MHD_Result request_take(struct request *request, const char *data, size_t size);
 /* The body is complete, or the connection was resumed. */
