@@ -8,6 +8,8 @@
 /* What describes a fleet has a few MB at most; a server without end must not fill the memory. */
 enum { READ_SIZE = 64 << 10, ANSWER_MAX = 64 << 20 };
 
+static const uint64_t NS_A_MS = 1000000;
+
 void moed_asker_init(struct moed_asker *asker, const struct moed_url *url,
                      const struct moed_trust *trust, uint32_t timeout_ms)
 {
@@ -87,6 +89,7 @@ int moed_asker_ask(struct moed_asker *asker, const char *request, size_t size,
     int rc = 0;
 
     *out = (struct moed_asked){0};
+    asker->stream.deadline_ns = moed_now_ns() + asker->timeout_ms * NS_A_MS;
     if (asker->stream.fd < 0)
         rc = moed_stream_connect(asker->url, asker->trust, asker->timeout_ms, &asker->stream,
                                  &asker->address, err);

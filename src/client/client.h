@@ -37,12 +37,13 @@ void moed_trust_destroy(struct moed_trust *trust); /* NULL is fine */
 /* ---- streams: connected sockets, plain or with TLS ---- */
 struct moed_secure;
 struct moed_stream {
-    int fd;                     /* -1: closed */
+    int fd;                     /* -1: closed; it never blocks */
     struct moed_secure *secure; /* NULL: plain */
+    uint64_t deadline_ns;       /* until when calls wait, as moed_now_ns; 0: they do not */
 };
 
-/* As send(2) and recv(2), without signals; EPROTO where TLS fails. Both see to a handshake that is
- * not over. */
+/* As send(2) and recv(2), without signals; EPROTO where TLS fails, EAGAIN once the deadline has
+ * passed. Both see to a handshake that is not over. */
 ssize_t moed_stream_send(const struct moed_stream *stream, const void *data, size_t size);
 ssize_t moed_stream_receive(const struct moed_stream *stream, void *data, size_t size);
 /* Goes on with the handshake: 0 once it is over, or where there is none; else -1 with errno. */
@@ -57,9 +58,10 @@ struct moed_address { /* one that a URL stands for, and that has answered */
     socklen_t size;
 };
 
-/* Connects to the first address of the URL that answers; each of connecting, sending and receiving
- * is then bounded by timeout_ms. `trust` is needed for https only, and outlives the stream.
- * `address` (may be NULL) gets the one that answered. Blocks. MOED_E_IO. */
+/* Connects to the first address of the URL that answers. All together, connecting, sending and
+ * receiving may take timeout_ms from now on, however little a server sends at a time. `trust` is
+ * needed for https only, and outlives the stream. `address` (may be NULL) gets the one that
+ * answered. Blocks. MOED_E_IO. */
 int moed_stream_connect(const struct moed_url *url, const struct moed_trust *trust,
                         uint32_t timeout_ms, struct moed_stream *out, struct moed_address *address,
                         struct moed_error *err);
@@ -106,7 +108,8 @@ struct moed_asked {
 void moed_asker_init(struct moed_asker *asker, const struct moed_url *url,
                      const struct moed_trust *trust, uint32_t timeout_ms);
 void moed_asker_fini(struct moed_asker *asker);
-/* Sends the bytes of a whole request and reads its answer, whatever its status. MOED_E_IO,
+/* Sends the bytes of a whole request and reads its answer, whatever its status; that takes no
+ * longer than timeout_ms from the connection to the answer's last byte. MOED_E_IO,
  * MOED_E_MALFORMED, MOED_E_NO_MEMORY. */
 int moed_asker_ask(struct moed_asker *asker, const char *request, size_t size,
                    struct moed_asked *out, struct moed_error *err);

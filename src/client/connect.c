@@ -1,16 +1,20 @@
-/* connect.c: sockets to a server: blocking ones with a bound on every step, and non-blocking ones
- * for callers with a loop. */
+/* connect.c: sockets to a server: for callers that wait, until a deadline, and for those with a
+ * loop. */
 #include "stream.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { FULL_QUEUE_MS = 10 };
+
+static const uint64_t NS_A_MS = 1000000;
 
 static int open_socket(const struct moed_address *address, int flags)
 {
@@ -22,26 +26,45 @@ static int open_socket(const struct moed_address *address, int flags)
     return fd;
 }
 
-/* A connected socket, or -1 with errno. */
-static int try_address(const struct moed_address *address, uint32_t timeout_ms)
+/* Waits for a connection that has begun; 0, or -1 with errno. */
+static int await(int fd, uint64_t deadline_ns)
 {
-    const struct timeval timeout = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000};
-    int fd = open_socket(address, 0);
+    struct pollfd socket = {.fd = fd, .events = POLLOUT};
+    uint64_t now = moed_now_ns();
+    socklen_t size = sizeof errno;
+    int failed = ETIMEDOUT;
+
+    if (now < deadline_ns && poll(&socket, 1, (int)((deadline_ns - now) / NS_A_MS) + 1) > 0)
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size);
+    errno = failed;
+    return failed == 0 ? 0 : -1;
+}
+
+/* A connected socket, or -1 with errno. */
+static int try_address(const struct moed_address *address, uint64_t deadline_ns)
+{
+    int fd = open_socket(address, SOCK_NONBLOCK);
     int failed;
 
     if (fd < 0)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-    if (connect(fd, (const struct sockaddr *)&address->to, address->size) == 0)
-        return fd;
+    while (connect(fd, (const struct sockaddr *)&address->to, address->size) != 0) {
+        if (errno == EINPROGRESS && await(fd, deadline_ns) == 0)
+            return fd;
+        /* A unix socket whose queue of connections is full says so at once. */
+        if (errno != EAGAIN || moed_now_ns() >= deadline_ns)
+            goto fail;
+        poll(NULL, 0, FULL_QUEUE_MS);
+    }
+    return fd;
+fail:
     failed = errno;
     close(fd);
     errno = failed;
     return -1;
 }
 
-static int connect_unix(const struct moed_url *url, uint32_t timeout_ms,
+static int connect_unix(const struct moed_url *url, uint64_t deadline_ns,
                         struct moed_address *address)
 {
     struct sockaddr_un local = {.sun_family = AF_UNIX};
@@ -57,10 +80,10 @@ static int connect_unix(const struct moed_url *url, uint32_t timeout_ms,
         address->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(url->host));
     }
     memcpy(&address->to, &local, sizeof local);
-    return try_address(address, timeout_ms);
+    return try_address(address, deadline_ns);
 }
 
-static int connect_tcp(const struct moed_url *url, uint32_t timeout_ms,
+static int connect_tcp(const struct moed_url *url, uint64_t deadline_ns,
                        struct moed_address *address)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
@@ -74,7 +97,7 @@ static int connect_tcp(const struct moed_url *url, uint32_t timeout_ms,
     for (const struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next) {
         memcpy(&address->to, at->ai_addr, at->ai_addrlen);
         address->size = at->ai_addrlen;
-        fd = try_address(address, timeout_ms);
+        fd = try_address(address, deadline_ns);
     }
     freeaddrinfo(list);
     return fd;
@@ -93,15 +116,17 @@ int moed_stream_connect(const struct moed_url *url, const struct moed_trust *tru
                         uint32_t timeout_ms, struct moed_stream *out, struct moed_address *address,
                         struct moed_error *err)
 {
+    const uint64_t deadline_ns = moed_now_ns() + timeout_ms * NS_A_MS;
     struct moed_address found = {0};
-    int fd =
-        url->is_unix ? connect_unix(url, timeout_ms, &found) : connect_tcp(url, timeout_ms, &found);
+    int fd = url->is_unix ? connect_unix(url, deadline_ns, &found)
+                          : connect_tcp(url, deadline_ns, &found);
 
     *out = (struct moed_stream){.fd = -1};
     if (fd < 0)
         return cannot(url, "cannot connect", strerror(errno), err);
     if (stream_open(out, fd, url, trust) != 0)
         return cannot(url, "cannot begin TLS", strerror(errno), err);
+    out->deadline_ns = deadline_ns;
     if (moed_stream_shake(out) != 0) {
         cannot(url, "no TLS session", errno == EAGAIN ? "timed out" : moed_stream_fault(out), err);
         moed_stream_close(out);

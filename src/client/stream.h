@@ -12,6 +12,7 @@ struct secure_ops { /* as the functions of streams */
     ssize_t (*send)(struct moed_secure *secure, const void *data, size_t size);
     ssize_t (*receive)(struct moed_secure *secure, void *data, size_t size);
     int (*shake)(struct moed_secure *secure);
+    bool (*writes)(const struct moed_secure *secure); /* what it waits for is to write */
     const char *(*fault)(const struct moed_secure *secure);
     void (*close)(struct moed_secure *secure); /* the socket stays open */
 };

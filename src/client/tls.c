@@ -87,6 +87,11 @@ static ssize_t receive(struct moed_secure *secure, void *data, size_t size)
     return n == GNUTLS_E_PREMATURE_TERMINATION ? 0 : as_call(s, n);
 }
 
+static bool writes(const struct moed_secure *secure)
+{
+    return gnutls_record_get_direction(((const struct session *)secure)->gnutls) == 1;
+}
+
 static const char *fault(const struct moed_secure *secure)
 {
     return ((const struct session *)secure)->fault;
@@ -102,7 +107,7 @@ static void close_session(struct moed_secure *secure)
     free(s);
 }
 
-static const struct secure_ops ops = {send_some, receive, shake, fault, close_session};
+static const struct secure_ops ops = {send_some, receive, shake, writes, fault, close_session};
 
 static bool is_number(const char *host)
 {
@@ -120,7 +125,7 @@ static int set_up(const struct trust *trust, struct session *s, int fd, const ch
     if (!trust->insecure)
         gnutls_session_set_verify_cert(s->gnutls, host, 0);
     gnutls_transport_set_int(s->gnutls, fd);
-    gnutls_handshake_set_timeout(s->gnutls, GNUTLS_INDEFINITE_TIMEOUT); /* the socket has its own */
+    gnutls_handshake_set_timeout(s->gnutls, GNUTLS_INDEFINITE_TIMEOUT); /* streams have their own */
     return rc;
 }
 

@@ -2,7 +2,6 @@
 #include "crowd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 int crowd_init(struct crowd *crowd, const struct plan *plan, struct moed_error *err)
@@ -20,7 +19,7 @@ int crowd_init(struct crowd *crowd, const struct plan *plan, struct moed_error *
         rc = moed_stream_connect(&plan->url, plan->trust, options->timeout_ms,
                                  &crowd->members[crowd->n].stream, NULL, err);
         if (rc == 0)
-            fcntl(crowd->members[crowd->n++].stream.fd, F_SETFL, O_NONBLOCK);
+            crowd->members[crowd->n++].stream.deadline_ns = 0; /* waits no more */
     }
     return rc;
 }

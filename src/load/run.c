@@ -176,11 +176,22 @@ static int fetch(const struct run *run, struct epoll_event *events, uint64_t unt
     return n > 0 ? n : 0;
 }
 
+/* How long answers that are on their way at the end are waited for: no longer than the run was, or
+ * a server that never ends one would decide how long it takes. */
+static uint64_t grace_ns(const struct moed_load_options *options)
+{
+    const uint64_t patience = (uint64_t)options->timeout_ms * 1000000;
+    const uint64_t run_ns = (uint64_t)(options->seconds * 1e9);
+    const uint64_t grace = run_ns > second_ns ? run_ns : second_ns;
+
+    return grace < patience ? grace : patience;
+}
+
 static void turn(struct run *run)
 {
     struct epoll_event events[EVENTS];
     uint64_t now = moed_now_ns(), next_tick = now;
-    const uint64_t last = run->end_ns + (uint64_t)run->options->timeout_ms * 1000000;
+    const uint64_t last = run->end_ns + grace_ns(run->options);
 
     while (now < last && (now < run->end_ns || run->n_busy > 0)) {
         uint64_t due = pace_send(run);

@@ -487,6 +487,29 @@ class Health(Case):
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
             self.assert_ends(moed("health", url, "--timeout-ms", "100"), 1, "timed out")
 
+    def test_a_server_that_trickles(self):
+        """The patience is for the whole answer, however many bytes keep coming."""
+        def trickle(listener, first, stop):
+            with listener.accept()[0] as plain, contextlib.suppress(OSError):
+                plain.sendall(first)
+                while not stop.wait(0.1):
+                    plain.sendall(b"x")
+
+        head = b"HTTP/1.1 200 OK\r\nX: "
+        for first, *words in ((b"", "health"), (head, "shards"), (head, "load", "--clients", "1", "--seconds", "0.1")):
+            stop = threading.Event()
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                thread = threading.Thread(target=trickle, args=(listener, first, stop))
+                thread.start()
+                url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+                try:
+                    result = moed(words[0], url, *words[1:], "--timeout-ms", "300")
+                finally:
+                    stop.set()
+                    thread.join()
+            self.assertNotEqual(result.returncode, 0, words)
+            self.assertIn("timed out", result.stdout + result.stderr, words)
+
     def test_unix_socket(self):
         with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
             path = f"{folder}/s"

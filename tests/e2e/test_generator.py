@@ -254,6 +254,22 @@ class AgainstOthers(unittest.TestCase):
         self.assertGreater(found["timed_out"], 0)
         self.assertIn("not answered in time", words)
 
+    def test_an_answer_that_never_ends(self):
+        """A run ends soon after its time, whatever the patience for an answer."""
+        stop = threading.Event()
+
+        def answer(i, _):
+            if i > 0:
+                stop.wait(harness.PATIENCE)
+            return response(b"x")
+
+        with answering(answer) as (url, _):
+            status, found, _ = load(url, *ALONE, "--seconds", 0.2, "--timeout-ms", 3600_000)
+            stop.set()
+        self.assertEqual(status, 1)
+        self.assertGreater(found["timed_out"], 0)
+        self.assertLess(found["seconds"], 3600)
+
     def test_headers_and_forms(self):
         with answering(lambda i, _: response(b"x")) as (url, seen):
             status, _, words = load(f"{url}/prefix", *ALONE, "--seconds", 0.2, "--format", "kserve",
