@@ -36,7 +36,7 @@ enum moed_server_status {
     X(16, CANCELLED, "cancelled", "The client went away", 499)                    \
     X(17, INTERNAL, "internal", "Internal error", 500)                            \
     X(18, WEIGHTS, "weights_not_finite", "Weights are not finite", 500)           \
-    X(19, NO_MEMORY, "out_of_memory", "Out of memory", 500)                       \
+    X(19, NO_MEMORY, "out_of_memory", "Out of memory", 503)                       \
     X(20, IO, "io_error", "Input or output failed", 500)                          \
     X(21, BAD_FILE, "bad_file", "Malformed model file", 500)                      \
     X(22, UNSUPPORTED, "unsupported", "Not supported", 500)                       \

@@ -52,22 +52,30 @@ void moed_histogram_observe(struct moed_histogram *histogram, double value)
     moed_atomic_add(&histogram->sum, value);
 }
 
-void moed_histogram_write(FILE *out, const char *name, const struct series *series)
+/* OpenMetrics wants bounds to look like the floats that they are. */
+static void write_bound(FILE *out, bool open, double bound)
+{
+    moed_number_write(out, bound);
+    if (open && isfinite(bound) && floor(bound) == bound)
+        fputs(".0", out);
+}
+
+void moed_histogram_write(FILE *out, bool open, const char *name, const struct series *series)
 {
     const struct moed_histogram *histogram = series->histogram;
     const char *labels = series->labels;
     const char *comma = *labels != '\0' ? "," : "";
-    const char *open = *labels != '\0' ? "{" : "";
-    const char *close = *labels != '\0' ? "}" : "";
+    const char *left = *labels != '\0' ? "{" : "";
+    const char *right = *labels != '\0' ? "}" : "";
     uint64_t total = 0;
 
     for (size_t i = 0; i <= histogram->n_bounds; i++) {
         total += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
         fprintf(out, "%s_bucket{%s%sle=\"", name, labels, comma);
-        moed_number_write(out, i < histogram->n_bounds ? histogram->bounds[i] : INFINITY);
+        write_bound(out, open, i < histogram->n_bounds ? histogram->bounds[i] : INFINITY);
         fprintf(out, "\"} %" PRIu64 "\n", total);
     }
-    fprintf(out, "%s_sum%s%s%s ", name, open, labels, close);
+    fprintf(out, "%s_sum%s%s%s ", name, left, labels, right);
     moed_number_write(out, atomic_load_explicit(&histogram->sum, memory_order_relaxed));
-    fprintf(out, "\n%s_count%s%s%s %" PRIu64 "\n", name, open, labels, close, total);
+    fprintf(out, "\n%s_count%s%s%s %" PRIu64 "\n", name, left, labels, right, total);
 }

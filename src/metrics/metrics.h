@@ -1,5 +1,5 @@
-/* metrics: counters, gauges and histograms with atomic cells, and their Prometheus text (format
- * 0.0.4). Cells live as long as the registry; updating one takes no lock and may be done from
+/* metrics: counters, gauges and histograms with atomic cells, and their text, Prometheus' or
+ * OpenMetrics'. Cells live as long as the registry; updating one takes no lock and may be done from
  * any thread. Base units: seconds, bytes; counters end in _total. */
 #ifndef MOED_METRICS_H
 #define MOED_METRICS_H
@@ -35,8 +35,13 @@ void moed_histogram_observe(struct moed_histogram *histogram, double value);
  * elsewhere (queue depths, process memory). At most 8 collectors. */
 void moed_metrics_on_render(struct moed_metrics *metrics, void (*collect)(void *context),
                             void *context);
+enum moed_metrics_format {
+    MOED_PROMETHEUS_TEXT, /* text/plain; version=0.0.4 */
+    MOED_OPENMETRICS      /* application/openmetrics-text; version=1.0.0 */
+};
 /* All metrics as text in a buffer that the caller frees; NULL when out of memory. Also adds
  * process_* (cpu seconds, resident and virtual bytes, open and max fds, start time). */
-char *moed_metrics_render(struct moed_metrics *metrics, size_t *size);
+char *moed_metrics_render(struct moed_metrics *metrics, enum moed_metrics_format format,
+                          size_t *size);
 
 #endif

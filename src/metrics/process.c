@@ -9,10 +9,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static void write_sample(FILE *out, const char *name, const char *type, const char *help,
+static void write_sample(FILE *out, bool open, const char *name, const char *type, const char *help,
                          double value)
 {
-    fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s ", name, help, name, type, name);
+    moed_family_write(out, open, name, type, help);
+    fprintf(out, "%s ", name);
     moed_number_write(out, value);
     fputc('\n', out);
 }
@@ -22,12 +23,12 @@ static double seconds(struct timeval time)
     return (double)time.tv_sec + (double)time.tv_usec * 1e-6;
 }
 
-static void write_cpu(FILE *out)
+static void write_cpu(FILE *out, bool open)
 {
     struct rusage usage;
 
     if (getrusage(RUSAGE_SELF, &usage) == 0)
-        write_sample(out, "process_cpu_seconds_total", "counter",
+        write_sample(out, open, "process_cpu_seconds_total", "counter",
                      "User and system CPU time spent in seconds.",
                      seconds(usage.ru_utime) + seconds(usage.ru_stime));
 }
@@ -50,7 +51,7 @@ static double boot_time(void)
 
 /* /proc/self/stat (proc(5)): "pid (name) state ppid …"; the name may hold anything, so fields are
  * counted from the last parenthesis on: `state` is field 3. */
-static void write_stat(FILE *out)
+static void write_stat(FILE *out, bool open)
 {
     enum { STATE = 3, STARTTIME = 22, VSIZE = 23, RSS = 24 };
     FILE *file = fopen("/proc/self/stat", "re");
@@ -73,17 +74,17 @@ static void write_stat(FILE *out)
         fields[field] = strtod(at, NULL);
         at = strtok_r(NULL, " ", &rest);
     }
-    write_sample(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
-                 fields[RSS] * (double)sysconf(_SC_PAGESIZE));
-    write_sample(out, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.",
-                 fields[VSIZE]);
+    write_sample(out, open, "process_resident_memory_bytes", "gauge",
+                 "Resident memory size in bytes.", fields[RSS] * (double)sysconf(_SC_PAGESIZE));
+    write_sample(out, open, "process_virtual_memory_bytes", "gauge",
+                 "Virtual memory size in bytes.", fields[VSIZE]);
     if (booted > 0.0)
-        write_sample(out, "process_start_time_seconds", "gauge",
+        write_sample(out, open, "process_start_time_seconds", "gauge",
                      "Start time of the process since the Unix epoch in seconds.",
                      booted + fields[STARTTIME] / (double)sysconf(_SC_CLK_TCK));
 }
 
-static void write_fds(FILE *out)
+static void write_fds(FILE *out, bool open)
 {
     DIR *directory = opendir("/proc/self/fd");
     struct rlimit limit;
@@ -94,17 +95,18 @@ static void write_fds(FILE *out)
             open_fds += 1.0;
         closedir(directory);
         /* ".", ".." and the directory itself were counted too. */
-        write_sample(out, "process_open_fds", "gauge", "Number of open file descriptors.",
+        write_sample(out, open, "process_open_fds", "gauge", "Number of open file descriptors.",
                      open_fds - 3.0);
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        write_sample(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
+        write_sample(out, open, "process_max_fds", "gauge",
+                     "Maximum number of open file descriptors.",
                      limit.rlim_cur == RLIM_INFINITY ? HUGE_VAL : (double)limit.rlim_cur);
 }
 
-void moed_process_write(FILE *out)
+void moed_process_write(FILE *out, bool open)
 {
-    write_cpu(out);
-    write_stat(out);
-    write_fds(out);
+    write_cpu(out, open);
+    write_stat(out, open);
+    write_fds(out, open);
 }

@@ -65,8 +65,11 @@ void moed_atomic_add(_Atomic double *sum, double amount);
 
 /* NULL when out of memory; free() it. */
 struct moed_histogram *moed_histogram_create(enum family_kind kind);
-void moed_histogram_write(FILE *out, const char *name, const struct series *series);
-void moed_process_write(FILE *out);
+/* ---- text; `open` is OpenMetrics ---- */
+/* "# HELP" and "# TYPE". OpenMetrics calls a counter without the _total of its samples. */
+void moed_family_write(FILE *out, bool open, const char *name, const char *type, const char *help);
+void moed_histogram_write(FILE *out, bool open, const char *name, const struct series *series);
+void moed_process_write(FILE *out, bool open);
 /* A sample's value: the shorter of two forms that read back as the same double. */
 void moed_number_write(FILE *out, double value);
 

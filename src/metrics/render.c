@@ -1,8 +1,10 @@
-/* render: all families as Prometheus text, format 0.0.4. */
+/* render: all families as Prometheus text, format 0.0.4, or as OpenMetrics 1.0.0, which differs in
+ * what counters are called, how buckets are written, and its last line. */
 #include "registry.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 void moed_number_write(FILE *out, double value)
 {
@@ -30,7 +32,17 @@ static void write_cell(FILE *out, const char *name, const struct series *series)
     fputc('\n', out);
 }
 
-static void write_family(FILE *out, const struct family *family)
+void moed_family_write(FILE *out, bool open, const char *name, const char *type, const char *help)
+{
+    static const char total[] = "_total";
+    int size = (int)strlen(name), end = size - (int)strlen(total);
+
+    if (open && end > 0 && strcmp(name + end, total) == 0)
+        size = end;
+    fprintf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", size, name, help, size, name, type);
+}
+
+static void write_family(FILE *out, bool open, const struct family *family)
 {
     static const char *const types[] = {
         [FAMILY_COUNTER] = "counter",
@@ -39,11 +51,10 @@ static void write_family(FILE *out, const struct family *family)
         [FAMILY_COUNTS] = "histogram",
     };
 
-    fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
-            types[family->kind]);
+    moed_family_write(out, open, family->name, types[family->kind], family->help);
     for (const struct series *series = family->first; series != NULL; series = series->next)
         if (series->histogram != NULL)
-            moed_histogram_write(out, family->name, series);
+            moed_histogram_write(out, open, family->name, series);
         else
             write_cell(out, family->name, series);
 }
@@ -60,8 +71,10 @@ static void collect(struct moed_metrics *metrics)
         metrics->collectors[i].collect(metrics->collectors[i].context);
 }
 
-char *moed_metrics_render(struct moed_metrics *metrics, size_t *size)
+char *moed_metrics_render(struct moed_metrics *metrics, enum moed_metrics_format format,
+                          size_t *size)
 {
+    const bool open = format == MOED_OPENMETRICS;
     char *text = NULL;
     FILE *out = open_memstream(&text, size);
     bool failed;
@@ -70,8 +83,10 @@ char *moed_metrics_render(struct moed_metrics *metrics, size_t *size)
         return NULL;
     collect(metrics);
     for (const struct family *family = metrics->first; family != NULL; family = family->next)
-        write_family(out, family);
-    moed_process_write(out);
+        write_family(out, open, family);
+    moed_process_write(out, open);
+    if (open)
+        fputs("# EOF\n", out);
 
     failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {

@@ -5,6 +5,28 @@
 #include "fields.h"
 #include "json_scan.h"
 
+enum { NAME_MAX_SIZE = 64 };
+
+/* A name with its escapes resolved, in `room` where it has any: "l\\u0061yer" is "layer". Names of
+ * fields are short; what is too long for the room is none. */
+static int read_name(struct json_scan *s, char room[NAME_MAX_SIZE], struct json_span *out)
+{
+    int status = json_read_string(s, out);
+    cJSON *value;
+
+    if (status != 0 || memchr(out->at, '\\', out->size) == NULL || out->size > JSON_SMALL)
+        return status;
+    value = cJSON_ParseWithLength(out->at - 1, out->size + 2); /* with its quotes */
+    if (value == NULL)
+        return moed_fail(s->err, MOED_E_MALFORMED, "a name of a field has a lone surrogate");
+    if (strlen(value->valuestring) < NAME_MAX_SIZE) {
+        out->size = strlen(value->valuestring);
+        out->at = memcpy(room, value->valuestring, out->size);
+    }
+    cJSON_Delete(value);
+    return 0;
+}
+
 static size_t find_field(const struct json_field *fields, size_t n_fields, struct json_span name)
 {
     size_t i = 0;
@@ -57,6 +79,7 @@ static int read_small(struct json_scan *s, const char *path, const struct json_f
 int json_read_object(struct json_scan *s, const char *path, const struct json_field *fields,
                      size_t n_fields, void *context)
 {
+    char room[NAME_MAX_SIZE];
     struct json_span name;
     uint32_t seen = 0;
     int status;
@@ -66,10 +89,9 @@ int json_read_object(struct json_scan *s, const char *path, const struct json_fi
     if (json_take(s, '}'))
         goto missing;
     do {
-        status = json_read_string(s, &name);
+        status = read_name(s, room, &name);
         if (status != 0)
             return status;
-        /* Compared as it is spelled: no name of the API needs an escape. */
         const size_t i = find_field(fields, n_fields, name);
 
         if (i == n_fields)

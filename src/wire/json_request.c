@@ -82,6 +82,16 @@ static int parse(struct json_scan *s, struct json_parts *parts)
     return status;
 }
 
+static void take_defaults(struct moed_request *out, const struct moed_request *defaults)
+{
+    out->returns = defaults->returns;
+    out->block = defaults->block;
+    out->shared = defaults->shared;
+    out->on_missing = defaults->on_missing;
+    out->output_dtype = defaults->output_dtype;
+    out->deadline_ms = defaults->deadline_ms;
+}
+
 int moed_wire_parse_json(const char *body, size_t size, const struct moed_wire_limits *limits,
                          struct moed_request *out, struct moed_error *err)
 {
@@ -90,6 +100,8 @@ int moed_wire_parse_json(const char *body, size_t size, const struct moed_wire_l
     int status;
 
     request_init(out);
+    if (limits->defaults != NULL)
+        take_defaults(out, limits->defaults);
     status = parse(&s, &parts);
     out->expert_ids = parts.ids.data;
     out->expert_weights = parts.weights.data;

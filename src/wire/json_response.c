@@ -106,7 +106,7 @@ int moed_wire_print_json(const struct moed_response *r, enum moed_encoding encod
                     r->queue_ns / NS_PER_US, r->compute_ns / NS_PER_US, r->batch_rows);
     if (r->partial)
         text_format(&text, ",\"missing_slots\":%" PRIu64, r->missing_slots);
-    text_format(&text, "}");
+    text_format(&text, "}\n");
     if (text.failed) {
         free(text.data);
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for an answer of %u rows as JSON",

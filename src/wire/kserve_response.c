@@ -98,6 +98,8 @@ int moed_wire_print_kserve(const struct moed_response *r, const struct moed_kser
     if (status != 0)
         return status;
     write_json(&text, r, kserve, name);
+    if (!moed_kserve_has_binary(kserve))
+        text_format(&text, "\n");
     out->json_size = text.size;
     for (uint32_t i = 0; i < kserve->n_outputs; i++) {
         const struct view view = view_of(r, kserve->outputs[i].tensor);

@@ -8,9 +8,9 @@
 
 static const char no_memory[] =
     "{\"type\":\"about:blank\",\"title\":\"Out of memory\","
-    "\"status\":500,\"detail\":\"no memory for the error's text\","
+    "\"status\":503,\"detail\":\"no memory for the error's text\","
     "\"error\":\"no memory for the error's text\","
-    "\"code\":\"out_of_memory\"}";
+    "\"code\":\"out_of_memory\"}\n";
 
 /* A header's bytes need not be UTF-8, JSON's must. */
 static void copy_printable(char out[REQUEST_ID_MAX + 1], const char *text)
@@ -45,12 +45,28 @@ static char *print(const struct moed_error_info *info, const char *detail, const
     return text;
 }
 
+static char *copy(const char *text, size_t *size)
+{
+    char *out = strdup(text);
+
+    *size = out != NULL ? strlen(out) : 0;
+    return out;
+}
+
+size_t moed_wire_end_line(char *text)
+{
+    size_t size = strlen(text);
+
+    text[size] = '\n';
+    return size + 1;
+}
+
 char *moed_wire_print_problem(int code, const char *detail, const char *request_id, size_t *size)
 {
     char *text = print(moed_error_info(code), detail, request_id);
 
     if (text == NULL)
-        text = strdup(no_memory);
-    *size = text != NULL ? strlen(text) : 0;
+        return copy(no_memory, size);
+    *size = moed_wire_end_line(text);
     return text;
 }

@@ -45,6 +45,9 @@ struct moed_wire_limits {
     uint32_t hidden;   /* H of the layer, when the path named it; 0: any, checked by the caller */
     uint32_t max_rows; /* of one request */
     uint32_t max_slots;
+    /* What a JSON body leaves unsaid: returns, block, shared, on_missing, output_dtype and
+     * deadline_ms of this; NULL: as moed_request says. */
+    const struct moed_request *defaults;
 };
 
 void moed_request_fini(struct moed_request *request);
@@ -93,6 +96,9 @@ int moed_wire_print_json(const struct moed_response *response, enum moed_encodin
 /* Raw: output, then ids and weights, then logits, where not NULL. */
 int moed_wire_print_raw(const struct moed_response *response, char **out, size_t *size,
                         struct moed_error *err);
+/* Ends a printed document with a newline, which takes the place of its NUL; returns its size. */
+size_t moed_wire_end_line(char *text);
+
 /* problem+json for an error; `detail` is a moed_error's message, `request_id` may be NULL. For the
  * caller to free; without memory a fixed text, and NULL only if not even that can be had. */
 char *moed_wire_print_problem(int code, const char *detail, const char *request_id, size_t *size);

@@ -19,7 +19,8 @@ import packages  # noqa: E402
 MODULES = sorted(path.stem for path in HERE.glob("test_*.py"))
 PACKAGES = ["tritonclient==2.73.0", "numpy==2.3.5", "ml-dtypes==0.5.4", "python-rapidjson==1.25",
             "urllib3==2.8.0", "geventhttpclient==2.6.1", "gevent==26.9.0", "aiohttp==3.14.5",
-            "requests==2.34.2", "schemathesis==4.32.5", "hypothesis==6.170.15", "jsonschema-rs==0.60.3"]
+            "requests==2.34.2", "prometheus-client==0.26.0",
+            "openapi-python-client==0.29.1", "ruff", "schemathesis==4.32.5", "hypothesis==6.170.15", "jsonschema-rs==0.60.3"]
 
 
 def main():

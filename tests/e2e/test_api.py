@@ -468,5 +468,70 @@ class Limits(unittest.TestCase):
             self.assertIn(f"cannot listen on 127.0.0.1:{server.port}", str(caught.exception))
 
 
+class Documents(unittest.TestCase):
+    """Every answer that is JSON, the errors among them, is a line or ends as one."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.case = harness.case("f32-two-layers")
+        cls.server = harness.Server(cls.case.model)
+        cls.row = list(harness.floats(cls.case.bytes(0, "hidden.f32"))[:cls.case.hidden])
+
+    @classmethod
+    def tearDownClass(cls):
+        with cls.server:
+            pass
+
+    def test_a_newline_at_the_end(self):
+        index = self.server.request("POST", "/v2/repository/index", b"")
+        name = index.json()[0]["name"]
+        infer = {"parameters": {"layer": 0, "binary_data_output": False}, "inputs": [
+            {"name": "hidden_states", "datatype": "FP32", "shape": [1, len(self.row)], "data": self.row}]}
+        answers = [index, self.server.post("/v1/moe/layers/0/forward", {"hidden_states": self.row}),
+                   self.server.post("/v1/moe/layers/0/route", {"hidden_states": self.row}),
+                   self.server.post(f"/v2/models/{name}/infer", infer),
+                   self.server.post("/v1/moe/forward", {}), self.server.get("/nowhere")]
+        for path in ("/v1/moe/info", "/v1/moe/experts", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/stats",
+                     f"/v2/models/{name}", f"/v2/models/{name}/config", f"/v2/models/{name}/stats", "/livez", "/readyz",
+                     "/health", "/openapi.json"):
+            answers.append(self.server.get(path))
+        for answer in answers:
+            self.assertIn("json", answer.headers["Content-Type"])
+            self.assertTrue(answer.body.endswith((b"}\n", b"]\n")), answer)
+            answer.json()
+
+    def test_escaped_letters_in_a_key_are_the_key(self):
+        rows = json.dumps([self.row])
+        plain = self.server.post("/v1/moe/forward", {"layer": 0, "hidden_states": [self.row]})
+        escaped = self.server.request(
+            "POST", "/v1/moe/forward", r'{"l\u0061yer": 0, "\u0068idden_st\u0061tes": ' + rows + "}", harness.JSON)
+        self.assertEqual((escaped.status, escaped.body), (200, plain.body))
+        for text, words in ((r'{"layer": 0, "l\u0061yer": 0}', "layer is given twice"),
+                            (r'{"l\u00e4yer": 0}', "unknown field"), (r'{"\ud800": 0}', "surrogate"),
+                            (r'{"layer\u0000": 0}', "u0000")):
+            answer = self.server.request("POST", "/v1/moe/forward", text, harness.JSON)
+            self.assertEqual(answer.status, 400, text)
+            self.assertIn(words, answer.json()["detail"])
+
+    def test_parameters_are_defaults_of_a_json_body(self):
+        """What means the same to both is taken from where it is said; what the body says goes first."""
+        def post(query, **body):
+            answer = self.server.post("/v1/moe/layers/0/forward" + query, {"hidden_states": self.row, **body})
+            self.assertEqual(answer.status, 200, answer)
+            return answer.body
+
+        for name, value, body in (("out_dtype", "f16", {"output_dtype": "f16"}), ("return", "routing", {"return": ["routing"]}),
+                                  ("return", "output,logits", {"return": ["output", "logits"]})):
+            self.assertEqual(post(f"?{name}={value}"), post("", **body), name)
+            self.assertNotEqual(post(f"?{name}={value}"), post(""), name)
+        self.assertEqual(post("?out_dtype=f16", output_dtype="f32"), post(""))
+        self.assertEqual(post("?dtype=bf16&routing=topk&k=3"), post(""))  # of raw bodies: nothing to JSON
+        self.assertEqual(post("?deadline_ms=60000&block=ffn&shared_experts=include&on_missing_expert=error"), post(""))
+        for query, words in (("?block=norm", "norm"), ("?out_dtype=f8", "f8"), ("?nonsense=1", "nonsense")):
+            answer = self.server.post("/v1/moe/layers/0/forward" + query, {"hidden_states": self.row})
+            self.assertEqual(answer.status, 400)
+            self.assertIn(words, answer.json()["detail"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -227,8 +227,6 @@ add("path_layer_elsewhere", lambda self: self.post(
     421, ["served: 0"], self.body(), "/v1/moe/layers/1/forward"))
 add("path_and_body_differ", lambda self: self.post(
     400, ["layer"], self.body(layer=7), "/v1/moe/layers/0/forward"))
-add("json_parameter", lambda self: self.post(
-    400, ["dtype"], self.body(), "/v1/moe/forward?dtype=f16"))
 add("content_type", lambda self: self.post(
     415, ["text/csv", "application/json", "application/octet-stream"], "1,2",
     headers={"Content-Type": "text/csv"}))

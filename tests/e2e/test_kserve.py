@@ -63,7 +63,8 @@ class Kserve(unittest.TestCase):
     def test_index_names_what_is_served(self):
         index = self.server.request("POST", "/v2/repository/index", b"").json()
         self.assertEqual([model["name"] for model in index],
-                         [self.alias, self.alias + ".layer0", self.alias + ".layer1"])
+                         [self.alias + layer + routed for routed in ("", ".routed")
+                          for layer in ("", ".layer0", ".layer1")])
         for model in index:
             self.assertEqual((model["version"], model["state"]), ("1", "READY"))
             for suffix in ("", "/ready", "/config", "/stats", "/versions/1", "/versions/1/ready",
@@ -72,19 +73,31 @@ class Kserve(unittest.TestCase):
                 self.assertEqual(answer.status, 200, (model, suffix, answer))
 
     def test_metadata_and_config_say_the_same(self):
-        for name in (self.alias, self.alias + ".layer1"):
+        for name in (self.alias, self.alias + ".layer1", self.alias + ".routed", self.alias + ".layer1.routed"):
             model = self.server.get(f"/v2/models/{name}").json()
             config = self.server.get(f"/v2/models/{name}/config").json()
             self.assertEqual((model["name"], model["versions"]), (name, ["1"]))
-            self.assertEqual((config["name"], config["max_batch_size"]), (name, 0))
+            self.assertEqual((config["name"], config["max_batch_size"]), (name, 64))
             for plural, single in (("inputs", "input"), ("outputs", "output")):
                 described = {t["name"]: (t["datatype"], t["shape"]) for t in model[plural]}
-                configured = {t["name"]: (t["data_type"].removeprefix("TYPE_"), t["dims"])
+                configured = {t["name"]: (t["data_type"].removeprefix("TYPE_"), [-1, *t["dims"]])
                               for t in config[single]}
                 self.assertEqual(described, configured)
             self.assertEqual(described["output"], ("FP32", [-1, self.width]))
-            self.assertEqual({t["name"]: t["optional"] for t in config["input"]},
-                             {"hidden_states": False, "expert_ids": True, "expert_weights": True})
+            routed = ["expert_ids", "expert_weights"] if name.endswith(".routed") else []
+            self.assertEqual([t["name"] for t in model["inputs"]], ["hidden_states", *routed])
+
+    def test_both_names_take_routing(self):
+        """What is shown says what a program must fill, not what a request may have."""
+        inputs = [self.hidden(), tensor("expert_ids", "INT32", self.k, self.expected["expert_ids"], True),
+                  tensor("expert_weights", "FP32", self.k, self.expected["expert_weights"], True)]
+        for name in (self.alias + ".layer0", self.alias + ".layer0.routed"):
+            for given in (inputs, inputs[:1]):
+                answer = self.infer(given, path=f"/v2/models/{name}/infer")
+                self.assertEqual(self.values_of(answer), self.expected)
+                self.assertIn(f'"model_name":"{name}"'.encode(), answer.body)
+        for name in (".routed", self.alias + ".routed.routed", self.alias + "routed", self.alias + ".routed.layer0"):
+            self.assertEqual(self.server.get(f"/v2/models/{name}").status, 404, name)
 
     # ---- inference ----
     def test_every_mix_of_forms(self):
@@ -340,7 +353,7 @@ class Servers(unittest.TestCase):
         case = harness.case("f32-two-layers")
         with harness.Server(case.model, "--layers", "1", "--name", "/é") as server:
             index = server.request("POST", "/v2/repository/index", b"{}").json()
-            self.assertEqual([model["name"] for model in index], ["---", "---.layer1"])
+            self.assertEqual([model["name"] for model in index], ["---", "---.layer1", "---.routed", "---.layer1.routed"])
             answer = server.get("/v2/models/---.layer0/ready")
             self.assertEqual(answer.status, 421, answer)
             self.assertIn("served: 1", answer.json()["error"])

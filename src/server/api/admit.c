@@ -45,9 +45,9 @@ struct reading { /* of parameters, through libmicrohttpd's iterator */
 
 static enum MHD_Result read_param(struct reading *reading, const char *name, const char *value)
 {
-    if (reading->forward->format != FORWARD_RAW && strcmp(name, "layer") != 0)
+    if (reading->forward->format == FORWARD_KSERVE && strcmp(name, "layer") != 0)
         reading->rc = moed_fail(reading->err, MOED_E_MALFORMED,
-                                "parameter \"%.32s\": a request in JSON takes only \"layer\" "
+                                "parameter \"%.32s\": a request of KServe takes only \"layer\" "
                                 "outside of its body",
                                 name);
     else

@@ -4,6 +4,8 @@
 
 #include "service.h"
 
+#include "src/wire/wire.h"
+
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +59,7 @@ static void print(struct request *request)
         body = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
     if (body != NULL)
-        reply_take(request, "application/json", body, strlen(body));
+        reply_take(request, "application/json", body, moed_wire_end_line(body));
     else
         reply_problem(request, MOED_E_NO_MEMORY, "no memory for the load statistics");
 }

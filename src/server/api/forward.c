@@ -65,6 +65,7 @@ static int parse(struct request *request)
         .max_rows = service_of(request)->options->max_request_rows,
         .max_slots =
             f->layer != NULL ? f->layer->experts : most_experts(service_of(request)->engine.model),
+        .defaults = f->format == FORWARD_JSON ? &f->params.request : NULL,
     };
     static char nothing[1];
     char *data = request->body.data != NULL ? request->body.data : nothing;

@@ -60,7 +60,7 @@ void health_live(struct request *request)
     if (health_check(service_of(request), &err) != 0)
         request_fail(request, &err);
     else
-        say(request, "{\"status\":\"alive\",\"live\":true}");
+        say(request, "{\"status\":\"alive\",\"live\":true}\n");
 }
 
 /* 0, or why no work should be sent here. */
@@ -94,5 +94,5 @@ void health_ready(struct request *request)
     if (check_ready(service_of(request), &err) != 0)
         request_fail(request, &err);
     else
-        say(request, "{\"status\":\"ready\",\"ready\":true}");
+        say(request, "{\"status\":\"ready\",\"ready\":true}\n");
 }

@@ -143,7 +143,7 @@ static void print(FILE *out, const struct request *request)
         fputs(",", out);
         print_layer(out, engine, &engine->model->layers[i]);
     }
-    fputs("]}", out);
+    fputs("]}\n", out);
 }
 
 void inferences_get(struct request *request)

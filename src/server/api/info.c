@@ -3,6 +3,8 @@
 
 #include "service.h"
 
+#include "src/wire/wire.h"
+
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
@@ -164,7 +166,7 @@ int info_print(struct engine *engine, const struct moed_server_options *options,
         return rc;
     if (engine->info == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the model's description");
-    engine->info_size = strlen(engine->info);
+    engine->info_size = moed_wire_end_line(engine->info);
     return 0;
 }
 

@@ -4,6 +4,8 @@
 
 #include "service.h"
 
+#include "src/wire/wire.h"
+
 #include <cjson/cJSON.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -16,13 +18,17 @@ enum { ANY = -1 };
 
 static const struct tensor {
     const char *name, *datatype;
-    bool input, output, optional; /* optional: as an input */
+    bool input, output, routing; /* routing: an input of NAME.routed only */
 } tensors[] = {
     {"hidden_states", "FP32", .input = true},
     {"output", "FP32", .output = true},
-    {"expert_ids", "INT32", .input = true, .output = true, .optional = true},
-    {"expert_weights", "FP32", .input = true, .output = true, .optional = true},
+    {"expert_ids", "INT32", .input = true, .output = true, .routing = true},
+    {"expert_weights", "FP32", .input = true, .output = true, .routing = true},
 };
+
+/* Of a model's name. Programs that fill every input that they find, with anything, are shown rows
+ * alone by the plain name; both take the caller's routing. */
+static const char routed[] = ".routed";
 
 /* ---- names ---- */
 void kserve_alias(const char *name, char *out, size_t size)
@@ -36,13 +42,23 @@ void kserve_alias(const char *name, char *out, size_t size)
         snprintf(out, size, "model");
 }
 
-/* Whether `text` is "NAME" or "NAME.layerL". */
+static bool ends_in_routed(struct route_text text)
+{
+    const size_t size = sizeof routed - 1;
+
+    return text.size > size && memcmp(text.at + text.size - size, routed, size) == 0;
+}
+
+/* Whether `text` is "NAME" or "NAME.layerL", either perhaps with ".routed" behind. */
 static bool read_name(const char *name, struct route_text text, struct request *request)
 {
     static const char infix[] = ".layer";
     const size_t size = strlen(name), before = size + sizeof infix - 1;
     const char *at = text.at + before;
 
+    request->path_variant = text.size > size && ends_in_routed(text);
+    if (request->path_variant)
+        text.size -= sizeof routed - 1;
     if (text.size < size || memcmp(text.at, name, size) != 0)
         return false;
     if (text.size == size)
@@ -81,11 +97,15 @@ void kserve_layer_name(const struct engine *engine, uint32_t layer, char out[KSE
 void kserve_name(const struct request *request, char out[KSERVE_NAME_MAX])
 {
     const struct engine *engine = &service_of(request)->engine;
+    size_t size;
 
     if (request->has_path_layer)
         kserve_layer_name(engine, request->path_layer, out);
     else
         snprintf(out, KSERVE_NAME_MAX, "%s", engine->alias);
+    size = strlen(out);
+    if (request->path_variant)
+        snprintf(out + size, KSERVE_NAME_MAX - size, "%s", routed);
 }
 
 /* ---- documents ---- */
@@ -96,7 +116,7 @@ static void answer(struct request *request, cJSON *root)
 
     cJSON_Delete(root);
     if (body != NULL)
-        reply_take(request, "application/json", body, strlen(body));
+        reply_take(request, "application/json", body, moed_wire_end_line(body));
     else
         reply_problem(request, MOED_E_NO_MEMORY, "no memory for the document");
     request_answer(request);
@@ -116,11 +136,18 @@ static int hidden_size(const struct request *request)
     return (int)hidden;
 }
 
-static void add_shape(cJSON *object, const char *name, const struct tensor *tensor, int hidden)
+static bool is_input(const struct request *request, const struct tensor *tensor)
 {
-    const int shape[] = {ANY, tensor->optional ? ANY : hidden};
+    return tensor->input && (!tensor->routing || request->path_variant);
+}
 
-    cJSON_AddItemToObject(object, name, cJSON_CreateIntArray(shape, MOED_ARRAY_LEN(shape)));
+/* The last `n` of rows and columns. */
+static void add_shape(cJSON *object, const char *name, const struct tensor *tensor, int hidden,
+                      int n)
+{
+    const int shape[] = {ANY, tensor->routing ? ANY : hidden};
+
+    cJSON_AddItemToObject(object, name, cJSON_CreateIntArray(shape + 2 - n, n));
 }
 
 static void add_metadata(cJSON *array, const struct tensor *tensor, int hidden)
@@ -130,7 +157,7 @@ static void add_metadata(cJSON *array, const struct tensor *tensor, int hidden)
     cJSON_AddItemToArray(array, object);
     cJSON_AddStringToObject(object, "name", tensor->name);
     cJSON_AddStringToObject(object, "datatype", tensor->datatype);
-    add_shape(object, "shape", tensor, hidden);
+    add_shape(object, "shape", tensor, hidden, 2);
 }
 
 void kserve_model(struct request *request)
@@ -147,7 +174,7 @@ void kserve_model(struct request *request)
     inputs = cJSON_AddArrayToObject(root, "inputs");
     outputs = cJSON_AddArrayToObject(root, "outputs");
     for (size_t i = 0; i < MOED_ARRAY_LEN(tensors); i++) {
-        if (tensors[i].input)
+        if (is_input(request, &tensors[i]))
             add_metadata(inputs, &tensors[i], hidden_size(request));
         if (tensors[i].output)
             add_metadata(outputs, &tensors[i], hidden_size(request));
@@ -155,7 +182,7 @@ void kserve_model(struct request *request)
     answer(request, root);
 }
 
-static cJSON *add_config(cJSON *array, const struct tensor *tensor, int hidden)
+static void add_config(cJSON *array, const struct tensor *tensor, int hidden)
 {
     cJSON *object = cJSON_CreateObject();
     char type[16];
@@ -164,11 +191,10 @@ static cJSON *add_config(cJSON *array, const struct tensor *tensor, int hidden)
     cJSON_AddItemToArray(array, object);
     cJSON_AddStringToObject(object, "name", tensor->name);
     cJSON_AddStringToObject(object, "data_type", type);
-    add_shape(object, "dims", tensor, hidden);
-    return object;
+    add_shape(object, "dims", tensor, hidden, 1);
 }
 
-/* max_batch_size 0: the first dimension is ours, rows. */
+/* Rows are what Triton batches: its clients put their number before the dimensions. */
 void kserve_config(struct request *request)
 {
     cJSON *root = cJSON_CreateObject();
@@ -179,25 +205,26 @@ void kserve_config(struct request *request)
     cJSON_AddStringToObject(root, "name", name);
     cJSON_AddStringToObject(root, "platform", platform);
     cJSON_AddStringToObject(root, "backend", "moed");
-    cJSON_AddNumberToObject(root, "max_batch_size", 0);
+    cJSON_AddNumberToObject(root, "max_batch_size", service_of(request)->options->max_request_rows);
     inputs = cJSON_AddArrayToObject(root, "input");
     outputs = cJSON_AddArrayToObject(root, "output");
     for (size_t i = 0; i < MOED_ARRAY_LEN(tensors); i++) {
-        if (tensors[i].input)
-            cJSON_AddBoolToObject(add_config(inputs, &tensors[i], hidden_size(request)), "optional",
-                                  tensors[i].optional);
+        if (is_input(request, &tensors[i]))
+            add_config(inputs, &tensors[i], hidden_size(request));
         if (tensors[i].output)
             add_config(outputs, &tensors[i], hidden_size(request));
     }
     answer(request, root);
 }
 
-static void add_index(cJSON *root, const char *name)
+static void add_index(cJSON *root, const char *name, const char *suffix)
 {
     cJSON *object = cJSON_CreateObject();
+    char whole[KSERVE_NAME_MAX];
 
+    snprintf(whole, sizeof whole, "%s%s", name, suffix);
     cJSON_AddItemToArray(root, object);
-    cJSON_AddStringToObject(object, "name", name);
+    cJSON_AddStringToObject(object, "name", whole);
     cJSON_AddStringToObject(object, "version", version);
     cJSON_AddStringToObject(object, "state", "READY");
 }
@@ -205,13 +232,16 @@ static void add_index(cJSON *root, const char *name)
 void kserve_index(struct request *request)
 {
     const struct engine *engine = &service_of(request)->engine;
+    static const char *const suffixes[] = {"", routed};
     cJSON *root = cJSON_CreateArray();
     char name[KSERVE_NAME_MAX];
 
-    add_index(root, engine->alias);
-    for (uint32_t i = 0; i < engine->model->n_layers; i++) {
-        kserve_layer_name(engine, engine->model->layers[i].index, name);
-        add_index(root, name);
+    for (size_t j = 0; j < MOED_ARRAY_LEN(suffixes); j++) {
+        add_index(root, engine->alias, suffixes[j]);
+        for (uint32_t i = 0; i < engine->model->n_layers; i++) {
+            kserve_layer_name(engine, engine->model->layers[i].index, name);
+            add_index(root, name, suffixes[j]);
+        }
     }
     answer(request, root);
 }
@@ -222,7 +252,7 @@ void kserve_server(struct request *request)
                                "\",\"extensions\":["
                                "\"binary_tensor_data\",\"model_configuration\","
                                "\"parameters\",\"schedule_policy\","
-                               "\"statistics\"]}";
+                               "\"statistics\"]}\n";
 
     reply_borrow(request, "application/json", text, sizeof text - 1);
     request_answer(request);

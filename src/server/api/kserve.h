@@ -1,5 +1,6 @@
 /* kserve.h: the Open Inference Protocol's models and documents. The whole model is one of them,
- * whose requests name the layer, and so is each served layer, as "NAME.layerL". */
+ * whose requests name the layer, and so is each served layer, as "NAME.layerL". Either has a second
+ * name that ends in ".routed" and shows the inputs of the caller's own routing. */
 #ifndef MOED_SERVER_KSERVE_H
 #define MOED_SERVER_KSERVE_H
 
@@ -8,7 +9,7 @@
 struct request;
 struct route_match;
 
-enum { KSERVE_NAME_MAX = 112 };
+enum { KSERVE_NAME_MAX = 128 };
 
 /* A model's name with '-' for all but letters, digits, '.', '_' and '-': what it is called here,
  * though its own name is understood too, where a path can hold it. */

@@ -6,6 +6,8 @@
 #include "health.h"
 #include "service.h"
 
+#include "src/server/http/accept.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,15 +172,33 @@ void observe_request(struct observe *observe, const struct request *request)
     access_log(&observe->access, request, route_label(route), status, ns);
 }
 
+static const char openmetrics[] = "application/openmetrics-text";
+
+/* OpenMetrics for those who name it, and want it no less than plain text. */
+static bool wants_openmetrics(const struct request *request)
+{
+    const char *accept = request_header(request, "Accept");
+    double weight = accept_weight(accept, openmetrics);
+
+    return weight > 0 && weight >= accept_weight(accept, "text/plain");
+}
+
 static void render(struct request *request)
 {
+    bool open = wants_openmetrics(request);
     size_t size;
-    char *text = moed_metrics_render(service_of(request)->metrics, &size);
+    char *text = moed_metrics_render(service_of(request)->metrics,
+                                     open ? MOED_OPENMETRICS : MOED_PROMETHEUS_TEXT, &size);
 
-    if (text != NULL)
-        reply_take(request, "text/plain; version=0.0.4; charset=utf-8", text, size);
-    else
+    if (text == NULL) {
         reply_problem(request, MOED_E_NO_MEMORY, "no memory for the metrics");
+        return;
+    }
+    reply_take(request,
+               open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                    : "text/plain; version=0.0.4; charset=utf-8",
+               text, size);
+    reply_constant(request, "Vary", "Accept");
 }
 
 /* On the pool: a series an expert makes hundreds of thousands of lines, and the process's own

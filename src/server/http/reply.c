@@ -86,7 +86,9 @@ static int retry_after(int code)
 {
     if (code == MOED_E_LOADING || code == MOED_E_STUCK || code == MOED_E_DEVICE)
         return RETRY_LATER_S;
-    return code == MOED_E_QUEUE_FULL || code == MOED_E_DRAINING ? RETRY_SOON_S : 0;
+    return code == MOED_E_QUEUE_FULL || code == MOED_E_DRAINING || code == MOED_E_NO_MEMORY
+               ? RETRY_SOON_S
+               : 0;
 }
 
 /* Says what would have been accepted: of the coding if it was that, else of the type (RFC 9110,

@@ -40,6 +40,7 @@ struct request {
     char allow[32];          /* with a 405 */
     bool has_path_layer;     /* the path names a layer, itself or by a model's name */
     uint32_t path_layer;
+    bool path_variant; /* and by another of its names, which the endpoints know */
     struct body body;
     struct reply reply;
     uv_work_t work;

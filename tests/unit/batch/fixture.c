@@ -80,7 +80,7 @@ struct test_job *fixture_plug(struct fixture *f)
 double fixture_metric(struct fixture *f, const char *cell)
 {
     size_t size;
-    char *text = moed_metrics_render(f->metrics, &size);
+    char *text = moed_metrics_render(f->metrics, MOED_PROMETHEUS_TEXT, &size);
     const size_t length = strlen(cell);
     double value = -1;
 

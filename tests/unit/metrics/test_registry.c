@@ -98,7 +98,7 @@ static void *update(void *context)
         if (i % 2000 == 0) {
             size_t size;
 
-            free(moed_metrics_render(shared->metrics, &size));
+            free(moed_metrics_render(shared->metrics, MOED_PROMETHEUS_TEXT, &size));
         }
     }
     return NULL;
@@ -126,7 +126,7 @@ static void test_threads(void **state)
         assert_true(moed_metric_value(moed_metrics_cell(*state, MOED_COUNTER, "n_total", "N.",
                                                         labels)) == THREADS * ROUNDS * 0.05);
     }
-    text = moed_metrics_render(*state, &size);
+    text = moed_metrics_render(*state, MOED_PROMETHEUS_TEXT, &size);
     assert_non_null(text);
     assert_non_null(strstr(text, "\nsize_count 80000\n"));
     assert_non_null(strstr(text, "\nsize_sum 120000\n"));

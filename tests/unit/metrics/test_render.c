@@ -27,7 +27,7 @@ static int destroy(void **state)
 static char *render(struct moed_metrics *metrics)
 {
     size_t size = 0;
-    char *text = moed_metrics_render(metrics, &size);
+    char *text = moed_metrics_render(metrics, MOED_PROMETHEUS_TEXT, &size);
 
     assert_non_null(text);
     assert_int_equal(strlen(text), size);

@@ -37,7 +37,8 @@ static void check_json(const struct moed_response *response, enum moed_encoding 
     size_t size = 0;
 
     assert_int_equal(moed_wire_print_json(response, encoding, &body, &size, &err), 0);
-    text = strndup(body, size);
+    assert_int_equal(body[size - 1], '\n');
+    text = strndup(body, size - 1);
     assert_string_equal(text, expected);
     free(text);
     free(body);
