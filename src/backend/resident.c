@@ -2,6 +2,7 @@
  * all experts are read and packed, in parallel, straight from the file into their place. */
 #include "resident.h"
 #include "findings.h"
+#include "fit.h"
 #include "team.h"
 
 #include <stdatomic.h>
@@ -37,9 +38,10 @@ static int place(struct loader *l, struct matrix *m)
     pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | (l->options->hugepages ? MAP_HUGETLB : 0), -1, 0);
     if (pages == MAP_FAILED)
-        return moed_fail(l->err, MOED_E_NO_MEMORY, "no %s for %llu bytes of weights%s",
+        return moed_fail(l->err, MOED_E_NO_MEMORY, "no %s for %llu bytes of weights, %s",
                          l->options->hugepages ? "huge pages" : "memory", (unsigned long long)bytes,
-                         l->options->hugepages ? ": reserve some in vm.nr_hugepages" : "");
+                         l->options->hugepages ? "reserve some in vm.nr_hugepages"
+                                               : "look at the limit of address space (ulimit -v)");
     m->owned = pages;
     m->owned_bytes = bytes;
     m->data = pages;
@@ -337,6 +339,8 @@ int resident_open(const struct moed_model *model, const struct moed_backend_opti
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u layers", model->n_layers);
     for (uint32_t i = 0; i < model->n_layers && status == MOED_OK; i++)
         status = lay_out_layer(&l, &model->layers[i], &out->layers[i]);
+    if (status == MOED_OK) /* nothing has been touched of what has its place now */
+        status = fit_check(model, options, options->map ? 0 : out->bytes, err);
     if (status == MOED_OK)
         status = read_all(&l);
     findings_end(&l.findings);

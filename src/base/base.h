@@ -66,6 +66,14 @@ void *moed_calloc(uint64_t count, uint64_t size);
 /* Zeroed memory aligned to 64 bytes, count × size; NULL if it wraps or there is none. free(). */
 void *moed_aligned_alloc(uint64_t count, uint64_t size);
 
+/* How much more memory this process may take, and what says so: the machine's MemAvailable and free
+ * swap, or the limit of a control group (v1, v2) that it is in, itself or within others. */
+struct moed_memory_free {
+    uint64_t bytes; /* UINT64_MAX: nobody says */
+    char by[160];
+};
+void moed_memory_free(struct moed_memory_free *out);
+
 /* ---- processors: what the calling thread may run on, by its affinity ---- */
 /* Hardware threads of one core count once; no more than the cgroup's quota of time; at least 1. */
 uint32_t moed_physical_cores(void);
