@@ -156,7 +156,7 @@ static int open_tcp(const char *spec, struct listeners *out, struct moed_error *
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     char host[HOST_MAX];
     struct addrinfo *all;
-    uint32_t port;
+    uint32_t port = 0;
     int failed, tries = 0, rc = split_address(spec, host, &port, err);
 
     if (rc != 0)
