@@ -27,7 +27,7 @@ class OpenMetrics(unittest.TestCase):
 
     def test_for_those_who_ask(self):
         case = harness.case("f32-two-layers")
-        with harness.Server(case.model, "--metrics-per-expert", "--name", 'a "name"\n\\') as server:
+        with harness.Server(case.model, "--metrics-per-expert", "--name", 'a "name"\\') as server:
             server.post_raw("/v1/moe/layers/0/forward", case.bytes(0, "hidden.f32"))
             answer = server.get("/metrics", {"Accept": f"{self.NAME};version=1.0.0;q=0.5,text/plain;q=0.3,*/*;q=0.1"})
             self.assertEqual(answer.headers["Content-Type"], f"{self.NAME}; version=1.0.0; charset=utf-8")

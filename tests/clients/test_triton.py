@@ -92,7 +92,8 @@ class Shared:
         self.assertEqual(server_metadata["name"], "moed")
         self.assertIn("binary_tensor_data", server_metadata["extensions"])
         index = self.client.get_model_repository_index()
-        self.assertEqual([m["name"] for m in index], ["two", "two.layer0", "two.layer1"])
+        self.assertEqual([m["name"] for m in index], [f"two{layer}{routed}" for routed in ("", ".routed")
+                                                      for layer in ("", ".layer0", ".layer1")])
         for model in index:
             metadata = self.client.get_model_metadata(model["name"], model["version"])
             config = self.client.get_model_config(model["name"])
