@@ -16,7 +16,7 @@ static float as_float(uint32_t bits)
 {
     float value;
 
-    memcpy(&value, &bits, sizeof(value));
+    memcpy(&value, &bits, sizeof value);
     return value;
 }
 
@@ -24,7 +24,7 @@ static uint32_t as_bits(float value)
 {
     uint32_t bits;
 
-    memcpy(&bits, &value, sizeof(bits));
+    memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
@@ -108,7 +108,7 @@ void moed_dtype_to_f32(enum moed_dtype dtype, const void *src, float *dst, size_
 
     if (dtype == MOED_F32) {
         if (n > 0) {
-            memcpy(dst, src, n * sizeof(*dst));
+            memcpy(dst, src, n * sizeof *dst);
         }
         return;
     }
@@ -116,9 +116,9 @@ void moed_dtype_to_f32(enum moed_dtype dtype, const void *src, float *dst, size_
         uint16_t bits;
         float value;
 
-        memcpy(&bits, from + i * sizeof(bits), sizeof(bits));
+        memcpy(&bits, from + i * sizeof bits, sizeof bits);
         value = dtype == MOED_F16 ? moed_f16_to_f32(bits) : moed_bf16_to_f32(bits);
-        memcpy(to + i * sizeof(value), &value, sizeof(value));
+        memcpy(to + i * sizeof value, &value, sizeof value);
     }
 }
 
@@ -129,7 +129,7 @@ void moed_dtype_from_f32(enum moed_dtype dtype, const float *src, void *dst, siz
 
     if (dtype == MOED_F32) {
         if (n > 0) {
-            memcpy(dst, src, n * sizeof(*src));
+            memcpy(dst, src, n * sizeof *src);
         }
         return;
     }
@@ -137,9 +137,9 @@ void moed_dtype_from_f32(enum moed_dtype dtype, const float *src, void *dst, siz
         uint16_t bits;
         float value;
 
-        memcpy(&value, from + i * sizeof(value), sizeof(value));
+        memcpy(&value, from + i * sizeof value, sizeof value);
         bits = dtype == MOED_F16 ? moed_f32_to_f16(value) : moed_f32_to_bf16(value);
-        memcpy(to + i * sizeof(bits), &bits, sizeof(bits));
+        memcpy(to + i * sizeof bits, &bits, sizeof bits);
     }
 }
 
@@ -152,7 +152,7 @@ static bool is_finite_32(const uint8_t *data, size_t n)
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
 
-        memcpy(&bits, data + 4 * i, sizeof(bits));
+        memcpy(&bits, data + 4 * i, sizeof bits);
         bad |= (bits & 0x7F800000U) == 0x7F800000U;
     }
     return bad == 0;
@@ -165,7 +165,7 @@ static bool is_finite_16(const uint8_t *data, size_t n, uint16_t exponent)
     for (size_t i = 0; i < n; i++) {
         uint16_t bits;
 
-        memcpy(&bits, data + 2 * i, sizeof(bits));
+        memcpy(&bits, data + 2 * i, sizeof bits);
         bad |= (bits & exponent) == exponent;
     }
     return bad == 0;

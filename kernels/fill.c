@@ -24,7 +24,7 @@ static void put_half(uint8_t *at, float value)
 {
     const uint16_t bits = moed_f32_to_f16(value);
 
-    memcpy(at, &bits, sizeof(bits));
+    memcpy(at, &bits, sizeof bits);
 }
 
 static float random_scale(const struct recipe *recipe, struct moed_random *random, float sigma)
@@ -40,7 +40,7 @@ static void write_F32(const struct recipe *recipe, struct moed_random *random, f
     const float value = sigma * moed_random_gaussian(random);
 
     (void)recipe;
-    memcpy(block, &value, sizeof(value));
+    memcpy(block, &value, sizeof value);
 }
 
 static void write_F16(const struct recipe *recipe, struct moed_random *random, float sigma,
@@ -56,7 +56,7 @@ static void write_BF16(const struct recipe *recipe, struct moed_random *random, 
     const uint16_t bits = moed_f32_to_bf16(sigma * moed_random_gaussian(random));
 
     (void)recipe;
-    memcpy(block, &bits, sizeof(bits));
+    memcpy(block, &bits, sizeof bits);
 }
 
 static void set_half(const struct recipe *recipe, struct moed_random *random, float sigma,
@@ -111,9 +111,9 @@ static void fill_bytes(struct moed_random *random, uint8_t *dst, size_t size)
 {
     uint64_t bits;
 
-    for (; size >= sizeof(bits); size -= sizeof(bits), dst += sizeof(bits)) {
+    for (; size >= sizeof bits; size -= sizeof bits, dst += sizeof bits) {
         bits = moed_random_u64(random);
-        memcpy(dst, &bits, sizeof(bits));
+        memcpy(dst, &bits, sizeof bits);
     }
     bits = moed_random_u64(random);
     memcpy(dst, &bits, size);

@@ -12,7 +12,7 @@ static const struct moed_format formats[] = {
 #include "formats.def"
 };
 
-enum { N_FORMATS = sizeof(formats) / sizeof(formats[0]) };
+enum { N_FORMATS = sizeof formats / sizeof formats[0] };
 
 const struct moed_format *moed_format_at(size_t i)
 {

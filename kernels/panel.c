@@ -73,7 +73,7 @@ static uint32_t header_bytes(const struct moed_panel_layout *l)
 {
     uint32_t bytes = 0;
 
-    if (l->wide)
+    if (l->wide != NULL)
         return MOED_WIDE_HEADER + l->wide->scales * MOED_PANEL_ROWS;
     for (int f = 0; f < 2; f++)
         bytes += (uint32_t)l->fields[f].size * l->fields[f].count * MOED_PANEL_ROWS;
@@ -83,7 +83,7 @@ static uint32_t header_bytes(const struct moed_panel_layout *l)
 /* Inputs of a panel's block: those of the file's, but for widened types without small scales. */
 static uint32_t block_cols(const struct moed_panel_layout *l)
 {
-    return l->wide && l->wide->scales == 0 ? 32 : l->cols;
+    return l->wide != NULL && l->wide->scales == 0 ? 32 : l->cols;
 }
 
 static uint32_t block_bytes(const struct moed_panel_layout *l)
@@ -319,7 +319,7 @@ void moed_panel_pack(const struct moed_panel_layout *l, const uint8_t *src, size
     for (uint32_t r = 0; r < rows; r++) {
         if (l->planes == 0)
             pack_float_row(l, src + r * row_bytes, r, cols, dst);
-        else if (l->wide)
+        else if (l->wide != NULL)
             pack_wide_row(l, src + r * row_bytes, r, cols, dst);
         else
             pack_row(l, src + r * row_bytes, r, cols, dst);

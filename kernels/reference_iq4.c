@@ -62,7 +62,7 @@ float moed_e8m0_half(uint8_t e)
     const uint32_t bits = e < 2 ? 0x00200000U << e : (e - 1U) << 23;
     float value;
 
-    memcpy(&value, &bits, sizeof(value));
+    memcpy(&value, &bits, sizeof value);
     return value;
 }
 

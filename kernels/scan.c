@@ -86,7 +86,7 @@ static inline unsigned scan_block(const struct recipe *recipe, const uint8_t *bl
     for (uint32_t i = 0; i < recipe->halves; i++) {
         uint16_t bits;
 
-        memcpy(&bits, block + recipe->half_at[i], sizeof(bits));
+        memcpy(&bits, block + recipe->half_at[i], sizeof bits);
         found |= scan_half(bits);
     }
     return found;

@@ -70,7 +70,7 @@ bool moed_peak_supported(const struct moed_peak *peak)
 {
     const struct moed_isa *isa = moed_isa_by_name(peak->isa);
 
-    return isa && isa->supported();
+    return isa != NULL && isa->supported();
 }
 
 const struct moed_peak *moed_peak_of(const struct moed_isa *isa, enum moed_rows_kind kind)
@@ -80,7 +80,7 @@ const struct moed_peak *moed_peak_of(const struct moed_isa *isa, enum moed_rows_
     for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)
         if (strcmp(uses[i].isa, isa->name) == 0)
             unit = uses[i].unit[kind];
-    for (size_t i = 0; unit && moed_peak_at(i); i++)
+    for (size_t i = 0; unit != NULL && moed_peak_at(i) != NULL; i++)
         if (strcmp(peaks[i].name, unit) == 0)
             return &peaks[i];
     return NULL;

@@ -18,12 +18,12 @@ static const struct moed_backend_ops *const backends[] = {
 
 static bool is_auto(const char *name)
 {
-    return !name || strcmp(name, "auto") == 0;
+    return name == NULL || strcmp(name, "auto") == 0;
 }
 
 static const struct moed_backend_ops *find(const char *name)
 {
-    for (size_t i = 0; i < MOED_ARRAY_LEN(backends) && backends[i]; i++)
+    for (size_t i = 0; i < MOED_ARRAY_LEN(backends) && backends[i] != NULL; i++)
         if (strcmp(backends[i]->name, name) == 0)
             return backends[i];
     return NULL;
@@ -49,7 +49,7 @@ static int unknown(const char *name, struct moed_error *err)
 /* What only a CPU does. */
 static bool wants_cpu(const struct moed_backend_options *options)
 {
-    return options->isa || options->map || options->mlock || options->hugepages;
+    return options->isa != NULL || options->map || options->mlock || options->hugepages;
 }
 
 /* "auto": a device if there is one that takes the model, otherwise the CPU, saying why. */
@@ -61,11 +61,11 @@ static int open_auto(const struct moed_model *model, const struct moed_backend_o
     struct moed_error why;
 
     *ops = cuda;
-    if (options->devices) /* who names a device wants one */
-        return cuda ? cuda->open(model, options, out, err) : unknown("cuda", err);
-    if (cuda && !wants_cpu(options)) {
-        if (cuda->open(model, options, out, &why) == MOED_OK)
-            return MOED_OK;
+    if (options->devices != NULL) /* who names a device wants one */
+        return cuda != NULL ? cuda->open(model, options, out, err) : unknown("cuda", err);
+    if (cuda != NULL && !wants_cpu(options)) {
+        if (cuda->open(model, options, out, &why) == 0)
+            return 0;
         moed_log(MOED_LOG_INFO, "computing on the CPU: %s", why.message);
     }
     *ops = &moed_backend_cpu;
@@ -93,24 +93,24 @@ int moed_backend_open(const struct moed_model *model, const struct moed_backend_
         status = ops->open(model, &complete, out, err);
     else
         status = unknown(options->name, err);
-    if (status != MOED_OK)
+    if (status != 0)
         return status;
     (*out)->ops = ops;
     (*out)->model = model;
     (*out)->max_rows = complete.max_rows;
     (*out)->mapped = complete.map;
-    return MOED_OK;
+    return 0;
 }
 
 void moed_backend_close(struct moed_backend *backend)
 {
-    if (backend)
+    if (backend != NULL)
         backend->ops->close(backend);
 }
 
 const char *moed_backend_known(size_t i)
 {
-    return i < MOED_ARRAY_LEN(backends) && backends[i] ? backends[i]->name : NULL;
+    return i < MOED_ARRAY_LEN(backends) && backends[i] != NULL ? backends[i]->name : NULL;
 }
 
 const char *moed_backend_name(const struct moed_backend *backend)
@@ -136,7 +136,7 @@ bool moed_backend_failed(const struct moed_backend *backend)
 int moed_backend_read_gbps(struct moed_backend *backend, double *gbps, struct moed_error *err)
 {
     *gbps = 0;
-    return backend->ops->read_gbps ? backend->ops->read_gbps(backend, gbps, err) : MOED_OK;
+    return backend->ops->read_gbps != NULL ? backend->ops->read_gbps(backend, gbps, err) : MOED_OK;
 }
 
 double moed_workspace_device_seconds(const struct moed_workspace *workspace)
@@ -164,14 +164,14 @@ int moed_workspace_create(struct moed_backend *backend, struct moed_workspace **
 {
     const int status = backend->ops->workspace_create(backend, out, err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         (*out)->backend = backend;
     return status;
 }
 
 void moed_workspace_destroy(struct moed_workspace *workspace)
 {
-    if (workspace)
+    if (workspace != NULL)
         workspace->backend->ops->workspace_destroy(workspace);
 }
 
@@ -190,7 +190,7 @@ static int check(const struct moed_backend *backend, const struct moed_layer *la
                          "a batch of %u rows with %u expert slots; a row needs %u slots and the "
                          "batch has room for %llu",
                          batch->rows, batch->slots, layer->used, (unsigned long long)limit);
-    return MOED_OK;
+    return 0;
 }
 
 /* The matrices that are left in the file's mapping. */
@@ -202,7 +202,7 @@ static const struct moed_gguf_tensor *mapped_tensor(const struct moed_layer *lay
         &layer->chunks.down, &layer->latent_down, &layer->latent_up,
     };
 
-    while (i < MOED_ARRAY_LEN(all) && !all[i]->tensor)
+    while (i < MOED_ARRAY_LEN(all) && all[i]->tensor == NULL)
         i++;
     return i < MOED_ARRAY_LEN(all) ? all[i]->tensor : NULL;
 }
@@ -215,20 +215,20 @@ int moed_backend_check_weights(struct moed_backend *backend, const struct moed_l
     struct moed_error why;
 
     if (!backend->mapped)
-        return MOED_OK;
+        return 0;
     for (size_t i = 0; i < MATRICES; i++) {
         const struct moed_gguf_tensor *tensor = mapped_tensor(layer, i);
 
-        if (!tensor || tensor->part == last)
+        if (tensor == NULL || tensor->part == last)
             continue;
         last = tensor->part;
-        if (moed_gguf_check_mapping(backend->model->gguf, tensor, &why) == MOED_OK)
+        if (moed_gguf_check_mapping(backend->model->gguf, tensor, &why) == 0)
             continue;
         if (!atomic_exchange(&backend->failed, true))
             moed_log(MOED_LOG_ERROR, "layer %u: %s", layer->index, why.message);
         return moed_fail(err, MOED_E_DEVICE, "%s", why.message);
     }
-    return MOED_OK;
+    return 0;
 }
 
 int moed_forward(struct moed_workspace *workspace, uint32_t layer, struct moed_batch_rows *batch,
@@ -238,18 +238,18 @@ int moed_forward(struct moed_workspace *workspace, uint32_t layer, struct moed_b
     const struct moed_layer *found = moed_model_layer(backend->model, layer);
     int status;
 
-    if (!found)
+    if (found == NULL)
         return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not loaded", layer);
     status = check(backend, found, batch, err);
-    if (status != MOED_OK)
+    if (status != 0)
         return status;
     batch->active_experts = 0;
     batch->weight_bytes = 0;
     if (batch->rows == 0)
-        return MOED_OK;
+        return 0;
     status = moed_backend_check_weights(backend, found, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = backend->ops->forward(workspace, (uint32_t)(found - backend->model->layers), batch,
                                        err);
-    return status == MOED_OK ? moed_backend_check_weights(backend, found, err) : status;
+    return status == 0 ? moed_backend_check_weights(backend, found, err) : status;
 }

@@ -11,7 +11,7 @@ void findings_note(struct findings *findings, const struct moed_weight *weight, 
     const char *fault = moed_scan_fault(weight, seen);
     char name[160];
 
-    if (!fault || atomic_fetch_add(&findings->found, 1) >= MOST_LINES)
+    if (fault == NULL || atomic_fetch_add(&findings->found, 1) >= MOST_LINES)
         return;
     moed_scan_name(weight, at, name, sizeof name);
     moed_log(MOED_LOG_WARN, "%s %s: its answers cannot be right", name, fault);
@@ -22,7 +22,7 @@ void findings_note_f32(struct findings *findings, const struct moed_weight *weig
 {
     const uint64_t expert = weight->rows * weight->cols;
 
-    for (uint64_t at = 0; values && at < weight->count; at++)
+    for (uint64_t at = 0; values != NULL && at < weight->count; at++)
         if (!moed_dtype_is_finite(MOED_F32, values + at * expert, expert))
             findings_note(findings, weight, at, MOED_SCAN_NOT_FINITE | MOED_SCAN_NOT_ZERO);
 }

@@ -44,11 +44,11 @@ int fit_check(const struct moed_model *model, const struct moed_backend_options 
             "free (%s): serve fewer layers or experts, give it more, or leave the "
             "weights in the file's mapping",
             (double)weights * 1e-9, (double)workspaces * 1e-9, (double)left.bytes * 1e-9, left.by);
-    if (options->progress)
+    if (options->progress != NULL)
         moed_log(MOED_LOG_INFO,
                  "memory: %.3f GB of weights, about %.3f GB of workspaces, %.3f GB free "
                  "(%s)",
                  (double)weights * 1e-9, (double)workspaces * 1e-9, (double)left.bytes * 1e-9,
                  left.by);
-    return MOED_OK;
+    return 0;
 }

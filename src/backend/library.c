@@ -39,15 +39,15 @@ static int make_buffers(struct moed *m, struct moed_error *err)
     m->not_finite = moed_calloc(m->max_rows, 1);
     m->ids = moed_calloc(entries, sizeof *m->ids);
     m->weights = moed_calloc(entries, sizeof *m->weights);
-    if (m->flags && m->not_finite && m->ids && m->weights)
-        return MOED_OK;
+    if (m->flags != NULL && m->not_finite != NULL && m->ids != NULL && m->weights != NULL)
+        return 0;
     return moed_fail(err, MOED_E_NO_MEMORY, "no memory for buffers of %u rows", m->max_rows);
 }
 
 int moed_open(const char *path, const struct moed_options *options, struct moed **out,
               struct moed_error *err)
 {
-    const struct moed_options o = options ? *options : (struct moed_options){0};
+    const struct moed_options o = options != NULL ? *options : (struct moed_options){0};
     const struct moed_backend_options backend = {
         .name = o.backend,
         .isa = o.isa,
@@ -60,16 +60,16 @@ int moed_open(const char *path, const struct moed_options *options, struct moed 
     struct moed *m = calloc(1, sizeof *m);
     int status;
 
-    if (!m)
+    if (m == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a model");
     status = moed_model_open(path, &model, &m->model, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = moed_backend_open(m->model, &backend, &m->backend, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = moed_workspace_create(m->backend, &m->workspace, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = make_buffers(m, err);
-    if (status == MOED_OK)
+    if (status == 0)
         *out = m;
     else
         moed_close(m);
@@ -78,7 +78,7 @@ int moed_open(const char *path, const struct moed_options *options, struct moed 
 
 void moed_close(struct moed *m)
 {
-    if (!m)
+    if (m == NULL)
         return;
     moed_workspace_destroy(m->workspace);
     moed_backend_close(m->backend);
@@ -108,7 +108,7 @@ int moed_layer_at(const struct moed *m, size_t i, struct moed_layer_info *out)
                                     .used = l->used,
                                     .width = l->routed.width,
                                     .bytes = l->bytes};
-    return MOED_OK;
+    return 0;
 }
 
 static int check_supplied(const struct moed_layer *layer, const struct moed_routing *routing,
@@ -158,14 +158,14 @@ static int check_output(const struct moed_batch_rows *batch, const struct cut *c
                              "row %zu: its output is not finite: its numbers are too large, or "
                              "weights of its experts are NaN or infinite",
                              c->first + t);
-    return MOED_OK;
+    return 0;
 }
 
 static int run_cut(struct moed *m, const struct cut *c, struct moed_error *err)
 {
     struct moed_routing *routing = c->call->routing;
     const uint32_t used = c->layer->used;
-    const bool supplied = routing && routing->supplied;
+    const bool supplied = routing != NULL && routing->supplied;
     const uint32_t slots = supplied && routing->slots > used ? routing->slots : used;
     struct moed_batch_rows batch = {
         .rows = (uint32_t)c->rows,
@@ -182,16 +182,16 @@ static int run_cut(struct moed *m, const struct cut *c, struct moed_error *err)
     memset(m->flags, supplied ? MOED_ROW_SUPPLIED : 0, c->rows);
     if (supplied)
         load_routing(m, c, slots);
-    else if (routing && routing->logits)
+    else if (routing != NULL && routing->logits != NULL)
         batch.logits = routing->logits + c->first * c->layer->experts;
     status = moed_forward(m->workspace, c->layer->index, &batch, err);
-    for (size_t t = 0; status == MOED_OK && t < c->rows; t++)
+    for (size_t t = 0; status == 0 && t < c->rows; t++)
         if (m->not_finite[t])
             return moed_fail(err, MOED_E_NOT_FINITE, "row %zu: a router logit is not finite",
                              c->first + t);
-    if (status == MOED_OK)
+    if (status == 0)
         status = check_output(&batch, c, err);
-    if (status == MOED_OK && routing && !supplied) {
+    if (status == 0 && routing != NULL && !supplied) {
         memcpy(routing->ids + c->first * used, m->ids, c->rows * used * sizeof *m->ids);
         memcpy(routing->weights + c->first * used, m->weights, c->rows * used * sizeof *m->weights);
     }
@@ -205,21 +205,21 @@ int moed_run(struct moed *m, const struct moed_call *call, struct moed_error *er
     size_t step = m->max_rows;
     int status = MOED_OK;
 
-    if (!layer)
+    if (layer == NULL)
         return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not loaded", call->layer);
-    if (routing && routing->supplied)
+    if (routing != NULL && routing->supplied)
         status = check_supplied(layer, routing, call->rows, err);
-    else if (layer->router.refuses_routing)
+    else if (layer->router.refuses_routing != NULL)
         status = moed_fail(err, MOED_E_UNPROCESSABLE, "layer %u needs a supplied routing: %s",
                            call->layer, layer->router.refuses_routing);
-    else if (routing && routing->slots != layer->used)
+    else if (routing != NULL && routing->slots != layer->used)
         status = moed_fail(err, MOED_E_SHAPE, "routing has %u slots, layer %u chooses %u experts",
                            routing->slots, call->layer, layer->used);
-    if (status == MOED_OK && routing && routing->slots > layer->used) {
+    if (status == 0 && routing != NULL && routing->slots > layer->used) {
         step = (size_t)m->max_rows * layer->used / routing->slots;
         step = step > 0 ? step : 1;
     }
-    for (size_t t = 0; t < call->rows && status == MOED_OK; t += step) {
+    for (size_t t = 0; t < call->rows && status == 0; t += step) {
         const struct cut cut = {
             .call = call,
             .layer = layer,

@@ -21,6 +21,6 @@ void norm_row(const struct norm *norm, const float *x, float *out, size_t n)
         squares += (x[i] - mean) * (x[i] - mean);
     scale = 1.0 / sqrt(squares / (double)n + norm->eps);
     for (size_t i = 0; i < n; i++)
-        out[i] =
-            (float)((x[i] - mean) * scale) * norm->weight[i] + (norm->bias ? norm->bias[i] : 0.0F);
+        out[i] = (float)((x[i] - mean) * scale) * norm->weight[i] +
+                 (norm->bias != NULL ? norm->bias[i] : 0.0F);
 }

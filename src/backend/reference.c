@@ -51,8 +51,8 @@ static void scale_and_bias(double *product, const struct matrix *m, uint32_t exp
                            const float *scale, const float *bias)
 {
     for (uint32_t r = 0; r < m->rows; r++) {
-        product[r] *= scale ? scale[expert] : 1.0;
-        product[r] += bias ? bias[(size_t)expert * m->rows + r] : 0.0;
+        product[r] *= scale != NULL ? scale[expert] : 1.0;
+        product[r] += bias != NULL ? bias[(size_t)expert * m->rows + r] : 0.0;
     }
 }
 
@@ -113,14 +113,14 @@ static void add_expert(const struct walk *w, const struct bank *b, uint32_t expe
     for (uint32_t r = 0; r < b->up.rows; r++)
         ws->up[r] *= scale_in;
     scale_and_bias(ws->up, &b->up, expert, b->up_scale, b->up_bias);
-    if (b->gate.data) {
+    if (b->gate.data != NULL) {
         multiply(w, &b->gate, expert, w->input, ws->gate);
         for (uint32_t r = 0; r < b->gate.rows; r++)
             ws->gate[r] *= scale_in;
         scale_and_bias(ws->gate, &b->gate, expert, b->gate_scale, b->gate_bias);
     }
     for (uint32_t r = 0; r < b->up.rows; r++)
-        ws->up[r] = activate(&b->spec->rule, b->gate.data ? ws->gate[r] : 0.0, ws->up[r]);
+        ws->up[r] = activate(&b->spec->rule, b->gate.data != NULL ? ws->gate[r] : 0.0, ws->up[r]);
     multiply(w, &b->down, expert, ws->up, ws->expert);
     scale_and_bias(ws->expert, &b->down, expert, b->down_scale, b->down_bias);
     for (uint32_t r = 0; r < b->down.rows; r++)
@@ -140,7 +140,7 @@ static void norm(enum moed_norm kind, const float *weight, const float *bias, do
     for (uint32_t i = 0; i < n; i++)
         squares += (x[i] - mean) * (x[i] - mean) / n;
     for (uint32_t i = 0; i < n; i++)
-        x[i] = (x[i] - mean) / sqrt(squares + eps) * weight[i] + (bias ? bias[i] : 0.0);
+        x[i] = (x[i] - mean) / sqrt(squares + eps) * weight[i] + (bias != NULL ? bias[i] : 0.0);
 }
 
 /* Fills in the row's ids and weights; false if a logit is not finite. */
@@ -156,15 +156,15 @@ static bool route(const struct walk *w, const struct moed_batch_rows *batch, uin
     uint32_t used = spec->used;
 
     for (uint32_t e = 0; e < spec->experts; e++) {
-        double sum = w->layer->router_bias ? w->layer->router_bias[e] : 0.0;
+        double sum = w->layer->router_bias != NULL ? w->layer->router_bias[e] : 0.0;
 
         for (uint32_t c = 0; c < spec->hidden; c++)
             sum += (double)matrix[(size_t)e * spec->hidden + c] * w->ws->x[c];
         logits[e] = (float)sum;
     }
-    if (batch->logits)
+    if (batch->logits != NULL)
         memcpy(batch->logits + (size_t)t * spec->experts, logits, spec->experts * sizeof *logits);
-    if (moed_route(&router, logits, w->ws->scratch, ids, weights) != MOED_OK)
+    if (moed_route(&router, logits, w->ws->scratch, ids, weights) != 0)
         used = 0;
     for (uint32_t s = used; s < batch->slots; s++) {
         ids[s] = -1;
@@ -198,7 +198,7 @@ static void add_routed(struct walk *w, const struct moed_batch_rows *batch, uint
     }
     if (!latent)
         return;
-    if (w->layer->latent_norm)
+    if (w->layer->latent_norm != NULL)
         norm(MOED_NORM_RMS, w->layer->latent_norm, NULL, spec->block.norm_eps, sum, spec->latent);
     multiply(w, &w->layer->latent_up, 0, sum, w->ws->sum);
 }
@@ -208,7 +208,7 @@ static void add_shared(struct walk *w)
     const struct moed_layer *spec = w->layer->spec;
     double weight = 1.0;
 
-    if (w->layer->shared_gate) {
+    if (w->layer->shared_gate != NULL) {
         double gate = 0.0;
 
         for (uint32_t c = 0; c < spec->hidden; c++)
@@ -250,7 +250,7 @@ static void finish(const struct walk *w, const float *hidden, uint8_t flags, flo
 
     for (uint32_t i = 0; i < spec->hidden; i++)
         sum[i] *= rule->ffn_scale;
-    if (residual && w->layer->post_norm)
+    if (residual && w->layer->post_norm != NULL)
         norm(MOED_NORM_RMS, w->layer->post_norm, NULL, rule->norm_eps, sum, spec->hidden);
     for (uint32_t i = 0; residual && i < spec->hidden; i++)
         sum[i] = rule->residual == MOED_RESIDUAL_NORMED
@@ -263,7 +263,7 @@ static void finish(const struct walk *w, const float *hidden, uint8_t flags, flo
 static void forward_row(struct walk *w, struct moed_batch_rows *batch, uint32_t t)
 {
     const struct moed_layer *spec = w->layer->spec;
-    const uint8_t flags = batch->flags ? batch->flags[t] : 0;
+    const uint8_t flags = batch->flags != NULL ? batch->flags[t] : 0;
     const float *hidden = batch->hidden + (size_t)t * spec->hidden;
     float *out = batch->output + (size_t)t * spec->hidden;
 
@@ -284,7 +284,7 @@ static void forward_row(struct walk *w, struct moed_batch_rows *batch, uint32_t 
         add_routed(w, batch, t);
     if (spec->chunk_size > 0 && !(flags & MOED_ROW_ONLY_SHARED))
         add_chunks(w, batch, t);
-    if (w->layer->shared.up.data && !(flags & MOED_ROW_NO_SHARED))
+    if (w->layer->shared.up.data != NULL && !(flags & MOED_ROW_NO_SHARED))
         add_shared(w);
     finish(w, hidden, flags, out);
 }
@@ -309,7 +309,7 @@ static int reference_forward(struct moed_workspace *workspace, uint32_t layer_at
         if (w.ws->seen[e])
             batch->weight_bytes += resident_expert_bytes(w.layer, e);
     }
-    return MOED_OK;
+    return 0;
 }
 
 /* ---- life ---- */
@@ -329,10 +329,10 @@ static int reference_open(const struct moed_model *model,
     struct reference *reference = calloc(1, sizeof *reference);
     int status;
 
-    if (!reference)
+    if (reference == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the backend");
     status = resident_open(model, options, NULL, &reference->resident, err);
-    if (status != MOED_OK) {
+    if (status != 0) {
         free(reference);
         return status;
     }
@@ -342,7 +342,7 @@ static int reference_open(const struct moed_model *model,
     reference->base.threads = 1;
     reference->base.bytes = reference->resident.bytes;
     *out = &reference->base;
-    return MOED_OK;
+    return 0;
 }
 
 static void reference_workspace_destroy(struct moed_workspace *workspace)
@@ -363,7 +363,7 @@ static int reference_workspace_create(struct moed_backend *backend, struct moed_
     uint64_t n = 0; /* as long as any vector of any layer */
     uint64_t experts = 0;
 
-    if (!ws)
+    if (ws == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a workspace");
     ws->base.backend = backend;
     for (uint32_t i = 0; i < backend->model->n_layers; i++) {
@@ -381,18 +381,19 @@ static int reference_workspace_create(struct moed_backend *backend, struct moed_
 
     for (size_t i = 0; i < MOED_ARRAY_LEN(vectors); i++) {
         *vectors[i] = moed_calloc(n, sizeof(double));
-        ok = ok && *vectors[i];
+        ok = ok && *vectors[i] != NULL;
     }
     ws->decoded = moed_calloc(n, sizeof(float));
     ws->logits = moed_calloc(experts, sizeof(float));
     ws->scratch = moed_calloc(2 * experts, sizeof(float));
     ws->seen = moed_calloc(2 * experts + 1, 1); /* at most a chunk an expert */
-    if (!ok || !ws->decoded || !ws->logits || !ws->scratch || !ws->seen) {
+    if (!ok || ws->decoded == NULL || ws->logits == NULL || ws->scratch == NULL ||
+        ws->seen == NULL) {
         reference_workspace_destroy(&ws->base);
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a workspace");
     }
     *out = &ws->base;
-    return MOED_OK;
+    return 0;
 }
 
 const struct moed_backend_ops moed_backend_reference = {

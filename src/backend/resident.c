@@ -53,7 +53,7 @@ static int place(struct loader *l, struct matrix *m)
         return moed_fail(l->err, MOED_E_NO_MEMORY,
                          "mlock of %llu bytes of weights failed; raise the memlock limit",
                          (unsigned long long)bytes);
-    return MOED_OK;
+    return 0;
 }
 
 /* The product that a format is packed for. NULL where there is none, and where it would round the
@@ -61,9 +61,10 @@ static int place(struct loader *l, struct matrix *m)
 static const struct moed_product *product_for(const struct loader *l, const struct moed_isa *isa,
                                               const struct moed_format *format)
 {
-    const struct moed_product *product = isa ? moed_isa_product(isa, format) : NULL;
+    const struct moed_product *product = isa != NULL ? moed_isa_product(isa, format) : NULL;
 
-    return product && l->options->f32_rows && product->rows != MOED_ROWS_F32 ? NULL : product;
+    return product != NULL && l->options->f32_rows && product->rows != MOED_ROWS_F32 ? NULL
+                                                                                     : product;
 }
 
 /* Sets the sizes of a matrix of this format, packed if it can be. */
@@ -79,18 +80,18 @@ static int shape(struct loader *l, const struct moed_weight *w, const struct moe
     m->rows = (uint32_t)w->rows;
     m->cols = (uint32_t)w->cols;
     m->count = (uint32_t)w->count;
-    if (m->product) {
+    if (m->product != NULL) {
         const uint64_t panels = (w->rows + MOED_PANEL_ROWS - 1) / MOED_PANEL_ROWS;
 
         if (moed_panel_bytes(moed_panel_layout_of(w->format), w->cols, &panel_bytes) &&
             moed_mul(panels, panel_bytes, &expert_bytes)) {
             m->panel_bytes = panel_bytes;
             m->expert_bytes = expert_bytes;
-            return MOED_OK;
+            return 0;
         }
     } else if (moed_mul(w->rows, w->row_bytes, &expert_bytes)) {
         m->expert_bytes = expert_bytes;
-        return MOED_OK;
+        return 0;
     }
     return moed_fail(l->err, MOED_E_BAD_FILE, "tensor \"%s\" is too large", w->tensor->name);
 }
@@ -102,17 +103,17 @@ static int lay_out(struct loader *l, const struct moed_weight *w, const struct m
     const uint8_t *mapped;
     int status;
 
-    if (!w->tensor || w->count == 0)
-        return MOED_OK;
+    if (w->tensor == NULL || w->count == 0)
+        return 0;
     status = shape(l, w, l->options->map ? NULL : isa, m);
-    if (status != MOED_OK)
+    if (status != 0)
         return status;
     if (!l->options->map) {
         l->to_read += w->count * w->rows * w->row_bytes;
         return place(l, m);
     }
     status = moed_gguf_map(l->model->gguf, w->tensor, &mapped, l->err);
-    if (status == MOED_OK) {
+    if (status == 0) {
         m->data = mapped + w->first_row * w->row_bytes;
         m->expert_bytes = w->stride * w->row_bytes;
         m->picked = w->picked;
@@ -129,15 +130,15 @@ static int load_router(struct loader *l, const struct moed_weight *w, struct mat
     float *decoded = NULL;
     int status = moed_weight_read_f32(l->model, w, &decoded, l->err);
 
-    if (status != MOED_OK)
+    if (status != 0)
         return status;
     f32.format = moed_format_by_name("F32");
     f32.row_bytes = w->cols * sizeof(float);
     findings_note_f32(&l->findings, w, decoded);
     status = shape(l, &f32, NULL, m);
-    if (status == MOED_OK)
+    if (status == 0)
         status = place(l, m);
-    if (status == MOED_OK)
+    if (status == 0)
         memcpy(m->owned, decoded, m->expert_bytes * m->count);
     free(decoded);
     return status;
@@ -145,11 +146,11 @@ static int load_router(struct loader *l, const struct moed_weight *w, struct mat
 
 static int decode(struct loader *l, const struct moed_weight *w, float **out)
 {
-    if (w->tensor)
+    if (w->tensor != NULL)
         l->to->bytes += w->count * w->rows * w->cols * sizeof(float);
     const int status = moed_weight_read_f32(l->model, w, out, l->err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         findings_note_f32(&l->findings, w, *out);
     return status;
 }
@@ -160,7 +161,7 @@ static int lay_out_bank(struct loader *l, const struct moed_experts *spec, struc
 
     bank->spec = spec;
     if (spec->width == 0)
-        return MOED_OK;
+        return 0;
     if ((status = lay_out(l, &spec->gate, l->isa, &bank->gate)) != 0 ||
         (status = lay_out(l, &spec->up, l->isa, &bank->up)) != 0 ||
         (status = lay_out(l, &spec->down, l->isa, &bank->down)) != 0 ||
@@ -239,9 +240,9 @@ static int read_expert(struct progress *p, const struct reading *r, uint32_t exp
     unsigned seen = 0;
     int status;
 
-    if (!m->product) {
+    if (m->product == NULL) {
         status = moed_weight_read(p->loader->model, r->from, rows, to, err);
-        if (status == MOED_OK)
+        if (status == 0)
             findings_note(&p->loader->findings, r->from, expert,
                           m->format->scan(to, rows.n * m->cols));
         return status;
@@ -249,14 +250,14 @@ static int read_expert(struct progress *p, const struct reading *r, uint32_t exp
     for (rows.first = 0; rows.first < m->rows; rows.first += rows.n) {
         rows.n = m->rows - rows.first < MOED_PANEL_ROWS ? m->rows - rows.first : MOED_PANEL_ROWS;
         status = moed_weight_read(p->loader->model, r->from, rows, staging, err);
-        if (status != MOED_OK)
+        if (status != 0)
             return status;
         seen |= m->format->scan(staging, rows.n * m->cols);
         moed_panel_pack(moed_panel_layout_of(m->format), staging, m->row_bytes, (uint32_t)rows.n,
                         m->cols, to + rows.first / MOED_PANEL_ROWS * m->panel_bytes);
     }
     findings_note(&p->loader->findings, r->from, expert, seen);
-    return MOED_OK;
+    return 0;
 }
 
 static void read_one(void *context, uint32_t expert)
@@ -269,17 +270,17 @@ static void read_one(void *context, uint32_t expert)
     int expected = MOED_OK;
     int status;
 
-    if (atomic_load(&p->status) != MOED_OK)
+    if (atomic_load(&p->status) != 0)
         return;
     status = read_expert(p, r, expert, &err);
-    if (status != MOED_OK) { /* the first failure is the one that is told */
+    if (status != 0) { /* the first failure is the one that is told */
         if (atomic_compare_exchange_strong(&p->status, &expected, status) && p->loader->err)
             *p->loader->err = err;
         return;
     }
     const uint64_t done = atomic_fetch_add(&p->done, bytes) + bytes;
 
-    if (o->progress)
+    if (o->progress != NULL)
         o->progress(o->progress_context, done, p->loader->to_read);
 }
 
@@ -304,10 +305,10 @@ static int read_all(struct loader *l)
     struct team *team;
     int status = team_create(l->options->threads, &team, l->err);
 
-    if (status != MOED_OK)
+    if (status != 0)
         return status;
     p.staging = moed_aligned_alloc(l->options->threads, p.staging_bytes);
-    if (!p.staging) {
+    if (p.staging == NULL) {
         team_destroy(team);
         return moed_fail(l->err, MOED_E_NO_MEMORY, "no memory to read experts into");
     }
@@ -316,7 +317,7 @@ static int read_all(struct loader *l)
 
         readings_of(&l->to->layers[i], readings);
         for (int m = 0; m < MATRICES; m++) {
-            if (!readings[m].to->owned)
+            if (readings[m].to->owned == NULL)
                 continue;
             p.reading = &readings[m];
             team_for(team, readings[m].to->count, 1, read_one, &p);
@@ -335,16 +336,16 @@ int resident_open(const struct moed_model *model, const struct moed_backend_opti
 
     *out = (struct resident){.n_layers = model->n_layers};
     out->layers = moed_calloc(model->n_layers, sizeof *out->layers);
-    if (!out->layers)
+    if (out->layers == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u layers", model->n_layers);
-    for (uint32_t i = 0; i < model->n_layers && status == MOED_OK; i++)
+    for (uint32_t i = 0; i < model->n_layers && status == 0; i++)
         status = lay_out_layer(&l, &model->layers[i], &out->layers[i]);
-    if (status == MOED_OK) /* nothing has been touched of what has its place now */
+    if (status == 0) /* nothing has been touched of what has its place now */
         status = fit_check(model, options, options->map ? 0 : out->bytes, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = read_all(&l);
     findings_end(&l.findings);
-    if (status != MOED_OK)
+    if (status != 0)
         resident_close(out);
     return status;
 }
@@ -362,7 +363,7 @@ static void release_bank(struct bank *b)
 
 void resident_close(struct resident *resident)
 {
-    for (uint32_t i = 0; resident->layers && i < resident->n_layers; i++) {
+    for (uint32_t i = 0; resident->layers != NULL && i < resident->n_layers; i++) {
         struct resident_layer *layer = &resident->layers[i];
         float *small[] = {layer->router_bias, layer->select_bias, layer->shared_gate,
                           layer->latent_norm, layer->norm,        layer->norm_bias,
@@ -375,7 +376,7 @@ void resident_close(struct resident *resident)
         for (size_t j = 0; j < MOED_ARRAY_LEN(small); j++)
             free(small[j]);
         for (size_t j = 0; j < MOED_ARRAY_LEN(large); j++)
-            if (large[j]->owned)
+            if (large[j]->owned != NULL)
                 munmap(large[j]->owned, large[j]->owned_bytes);
         release_bank(&layer->routed);
         release_bank(&layer->shared);
@@ -387,7 +388,7 @@ void resident_close(struct resident *resident)
 
 static uint32_t place_of(const struct moed_experts *spec, uint32_t e)
 {
-    return spec->place ? (uint32_t)spec->place[e] : e;
+    return spec->place != NULL ? (uint32_t)spec->place[e] : e;
 }
 
 struct planned resident_planned(const struct resident_layer *layer, uint32_t e)

@@ -47,7 +47,7 @@ struct resident {
 /* The weights of the expert at a place among those held. */
 static inline const uint8_t *matrix_expert(const struct matrix *m, uint32_t place)
 {
-    return m->data + (m->picked ? m->picked[place] : place) * m->expert_bytes;
+    return m->data + (m->picked != NULL ? m->picked[place] : place) * m->expert_bytes;
 }
 
 /* `isa` NULL: nothing is packed. */

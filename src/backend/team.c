@@ -227,7 +227,7 @@ void moed_backend_unbind(void)
         const int n = omp_get_place_num_procs(place);
         int *cpus = moed_calloc((uint64_t)(n > 0 ? n : 0) + 1, sizeof *cpus);
 
-        if (!cpus)
+        if (cpus == NULL)
             return;
         omp_get_place_proc_ids(place, cpus);
         for (int i = 0; i < n; i++)
@@ -272,7 +272,8 @@ static uint32_t threads_to_be_had(uint32_t wanted)
     uint32_t n = 0;
 
     pthread_mutex_lock(&gate);
-    while (threads && n < wanted && pthread_create(&threads[n], NULL, wait_at_gate, &gate) == 0)
+    while (threads != NULL && n < wanted &&
+           pthread_create(&threads[n], NULL, wait_at_gate, &gate) == 0)
         n++;
     pthread_mutex_unlock(&gate);
     for (uint32_t i = 0; i < n; i++)
@@ -298,7 +299,7 @@ static int start(struct team *team, struct moed_error *err)
     while (team->expected == 0 || team->running < team->expected)
         pthread_cond_wait(&team->changed, &team->mutex);
     pthread_mutex_unlock(&team->mutex);
-    return MOED_OK;
+    return 0;
 }
 
 int team_create(uint32_t threads, struct team **out, struct moed_error *err)
@@ -311,9 +312,9 @@ int team_create(uint32_t threads, struct team **out, struct moed_error *err)
         return moed_fail(err, MOED_E_USAGE, "%" PRIu32 " threads; a worker has 1 to %d", threads,
                          TEAM_MOST);
     if (threads == 1)
-        return MOED_OK; /* team_for() needs none */
+        return 0; /* team_for() needs none */
     team = moed_aligned_alloc(1, sizeof *team);
-    if (!team)
+    if (team == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a team");
     memset(team, 0, sizeof *team);
     team->helpers = threads - 1;
@@ -322,7 +323,7 @@ int team_create(uint32_t threads, struct team **out, struct moed_error *err)
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->changed, NULL);
     rc = start(team, err);
-    if (rc == MOED_OK)
+    if (rc == 0)
         *out = team;
     else
         free(team);
@@ -338,7 +339,7 @@ static void ring(struct team *team, uint32_t threads)
 
 void team_destroy(struct team *team)
 {
-    if (!team)
+    if (team == NULL)
         return;
     atomic_store(&team->stopping, true);
     ring(team, team->helpers);
@@ -381,7 +382,7 @@ void team_for(struct team *team, uint32_t n, uint32_t grain,
 {
     const struct phase phase = {(n + grain - 1) / grain, n, grain, each, context};
 
-    if (!team || phase.tasks < 2) {
+    if (team == NULL || phase.tasks < 2) {
         for (uint32_t i = 0; i < n; i++)
             each(context, i);
         return;

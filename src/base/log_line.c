@@ -120,7 +120,7 @@ static void put_time(struct log_line *line)
 /* A field goes in with its name and at least the start of its value, or not at all. */
 static bool field_fits(const struct log_line *line, const struct moed_log_field *field)
 {
-    return strlen(field->name) + NUMBER_BYTES + sizeof(", \"\":\"\"") <= room(line);
+    return strlen(field->name) + NUMBER_BYTES + sizeof ", \"\":\"\"" <= room(line);
 }
 
 static void put_text_field(struct log_line *line, const struct moed_log_field *field)

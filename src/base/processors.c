@@ -23,7 +23,7 @@ static int first_sibling(int cpu)
 
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
     f = fopen(path, "re");
-    if (!f)
+    if (f == NULL)
         return cpu;
     if (fscanf(f, "%d", &first) != 1) /* NOLINT(cert-err34-c): the kernel wrote it */
         first = cpu;
@@ -107,9 +107,9 @@ static bool read_node(const char *folder, uint32_t number, cpu_set_t *out)
 
     snprintf(path, sizeof path, "%s/node%u/cpulist", folder, number);
     f = fopen(path, "re");
-    if (!f)
+    if (f == NULL)
         return false;
-    read = fgets(list, sizeof list, f) && moed_cpu_list(list, out);
+    read = fgets(list, sizeof list, f) != NULL && moed_cpu_list(list, out);
     fclose(f);
     return read;
 }
@@ -136,7 +136,7 @@ static struct moed_node *nodes(uint32_t *n)
     struct moed_node *found = moed_calloc(MOED_NODES_MAX, sizeof *found);
     cpu_set_t set;
 
-    *n = found && allowed(&set) ? moed_nodes_read(node_folder, &set, found) : 0;
+    *n = found != NULL && allowed(&set) ? moed_nodes_read(node_folder, &set, found) : 0;
     return found;
 }
 

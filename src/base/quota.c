@@ -15,7 +15,7 @@ static bool read_numbers(const char *folder, const char *name, long long *first,
 
     snprintf(path, sizeof path, "%s/%s", folder, name);
     f = fopen(path, "re");
-    if (!f)
+    if (f == NULL)
         return false;
     n = fscanf(f, "%lld %lld", first, second); /* NOLINT(cert-err34-c): the kernel wrote it */
     fclose(f);
@@ -77,12 +77,12 @@ uint32_t moed_quota_read(const char *groups, const char *folder)
     uint32_t least = UINT32_MAX;
     FILE *f = fopen(groups, "re");
 
-    while (f && fgets(line, sizeof line, f)) {
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
         char *controllers = strchr(line, ':');
-        char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        char *group = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
         uint32_t cores;
 
-        if (!group)
+        if (group == NULL)
             continue;
         line[strcspn(line, "\n")] = '\0';
         *group++ = '\0';
@@ -99,7 +99,7 @@ uint32_t moed_quota_read(const char *groups, const char *folder)
         cores = least_of(mounted, group);
         least = cores < least ? cores : least;
     }
-    if (f)
+    if (f != NULL)
         fclose(f);
     return least;
 }

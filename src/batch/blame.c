@@ -108,7 +108,7 @@ static int blame_output(const struct trial *t, uint32_t row, struct moed_error *
     char name[32];
     const char *who = find_culprit(t, name, &flags, &from, &to);
 
-    if (!who) { /* what remains: the sum, the norm behind it, the residual */
+    if (who == NULL) { /* what remains: the sum, the norm behind it, the residual */
         who = "the sum of its experts";
         flags = t->flags | MOED_ROW_SUPPLIED;
         from = 0;

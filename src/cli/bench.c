@@ -112,7 +112,7 @@ static int measure(struct bench *bench, uint32_t rows, struct result *result,
         status = read_bandwidth(bench, &result->dram_read_gbps, err);
     if (status != 0)
         return status;
-    qsort(bench->samples, n, sizeof(*bench->samples), by_seconds);
+    qsort(bench->samples, n, sizeof *bench->samples, by_seconds);
     median = &bench->samples[n / 2];
     result->rows = rows;
     result->seconds = median->seconds;
@@ -213,13 +213,13 @@ static int prepare(struct bench *bench, const char *path, struct moed_error *err
         return status;
     bench->hidden =
         moed_aligned_alloc((uint64_t)backend.max_rows * runner_hidden(bench->model), sizeof(float));
-    bench->samples = moed_calloc(SAMPLES_MAX, sizeof(*bench->samples));
-    if (!bench->hidden || !bench->samples)
+    bench->samples = moed_calloc(SAMPLES_MAX, sizeof *bench->samples);
+    if (bench->hidden == NULL || bench->samples == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "out of memory for %u rows", backend.max_rows);
     moed_random_seed(&bench->random, bench->arguments->seed);
-    describe_all_types(bench->model, bench->types, sizeof(bench->types));
+    describe_all_types(bench->model, bench->types, sizeof bench->types);
     if (backend.f32_rows)
-        strncat(bench->types, " x f32", sizeof(bench->types) - strlen(bench->types) - 1);
+        strncat(bench->types, " x f32", sizeof bench->types - strlen(bench->types) - 1);
     return 0;
 }
 

@@ -58,7 +58,7 @@ int ceilings_measure(uint32_t threads, struct ceilings *out, struct moed_error *
     int status = probe_read_bandwidth(threads, &out->dram_read_gbps, err);
 
     out->units = 0;
-    for (size_t i = 0; moed_peak_at(i) && out->units < CEILINGS_MAX && status == 0; i++) {
+    for (size_t i = 0; moed_peak_at(i) != NULL && out->units < CEILINGS_MAX && status == 0; i++) {
         if (!moed_peak_supported(moed_peak_at(i)))
             continue;
         out->unit[out->units].peak = moed_peak_at(i);
@@ -94,10 +94,10 @@ static const struct moed_peak *unit_of(const struct moed_backend *backend,
     const struct moed_isa *isa = moed_isa_by_name(moed_backend_isa(backend));
     const struct moed_product *product;
 
-    if (!isa)
+    if (isa == NULL)
         return NULL;
     product = moed_isa_product(isa, layer->routed.up.format);
-    if (!product || strcmp(moed_backend_activations(backend), "f32") == 0)
+    if (product == NULL || strcmp(moed_backend_activations(backend), "f32") == 0)
         return moed_peak_of(isa, MOED_ROWS_F32);
     return moed_peak_of(isa, product->rows);
 }

@@ -46,7 +46,7 @@ static void print_overview(FILE *out)
             MOED_VERSION);
     for (size_t i = 0; i < MOED_ARRAY_LEN(commands); i++)
         fprintf(out, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
-    if (!find("serve"))
+    if (find("serve") == NULL)
         fprintf(out, "\nThis build has no server (-Dserver=disabled).\n");
     fprintf(out,
             "\n`moed COMMAND --help` shows options and examples. Each option is a variable\n"
@@ -62,7 +62,7 @@ static void print_help(const struct command *command, const struct option_set *s
         printf("\nOptions [default]:\n");
         options_help(set, stdout);
     }
-    if (command->print_more)
+    if (command->print_more != NULL)
         command->print_more();
     printf("\nExamples:\n%s", command->examples);
 }
@@ -98,7 +98,7 @@ static int parse_and_run(const struct command *command, struct option_set *set,
     words->most = command->operands;
     if (status == 0)
         status = options_read_flags(set, words, &err);
-    if (status == 0 && !words->operand && command->operand[0] != '[')
+    if (status == 0 && words->operand == NULL && command->operand[0] != '[')
         status = moed_fail(&err, MOED_E_USAGE, "%s: expected %s, found nothing", command->name,
                            command->operand);
     invocation.operand = words->operand;
@@ -116,11 +116,11 @@ static int run_command(const struct command *command, struct option_words *words
     int status;
 
     set.arguments = moed_calloc(1, command->arguments_size);
-    if (!set.arguments) {
+    if (set.arguments == NULL) {
         fprintf(stderr, "moed: out of memory\n");
         return EXIT_FAILED;
     }
-    if (command->defaults)
+    if (command->defaults != NULL)
         command->defaults(set.arguments);
     if (wants_help(words->argc, words->argv)) {
         print_help(command, &set);
@@ -155,11 +155,12 @@ static void complain_of_command(const char *name)
     }
     fprintf(stderr, "moed: unknown command \"%s\"", name);
     if (length > 5 && strcmp(name + length - 5, ".gguf") == 0)
-        fprintf(stderr, ": did you mean `moed %s %s`?", find("serve") ? "serve" : "inspect", name);
+        fprintf(stderr, ": did you mean `moed %s %s`?", find("serve") != NULL ? "serve" : "inspect",
+                name);
     else if (name[0] == '-')
         fprintf(stderr, ": a command comes first, as in `moed %s MODEL.gguf`",
-                find("serve") ? "serve" : "inspect");
-    else if (command)
+                find("serve") != NULL ? "serve" : "inspect");
+    else if (command != NULL)
         fprintf(stderr, ": did you mean `moed %s`?", command->name);
     fprintf(stderr, "\nTry `moed --help`.\n");
 }
@@ -180,13 +181,13 @@ int commands_main(int argc, char **argv, const struct environment *environment)
     const struct command *command = find(name);
     struct option_words words = {.argc = argc - 2, .argv = argv + 2};
 
-    if (command)
+    if (command != NULL)
         return run_command(command, &words, environment);
     if (is_one_of(name, version)) {
         version_print();
         return EXIT_FINE;
     }
-    if (is_one_of(name, help) && argc > 2 && find(argv[2])) { /* `moed help serve` */
+    if (is_one_of(name, help) && argc > 2 && find(argv[2]) != NULL) { /* `moed help serve` */
         char *words_of_help[] = {argv[0], argv[2], help_flag};
 
         return commands_main(3, words_of_help, environment);

@@ -8,8 +8,9 @@ void describe_types(const struct moed_layer *layer, char *out, size_t size)
 {
     const struct moed_experts *experts = &layer->routed;
 
-    snprintf(out, size, "%s%s%s/%s", experts->gate.tensor ? experts->gate.format->name : "",
-             experts->gate.tensor ? "/" : "", experts->up.format->name, experts->down.format->name);
+    snprintf(out, size, "%s%s%s/%s", experts->gate.tensor != NULL ? experts->gate.format->name : "",
+             experts->gate.tensor != NULL ? "/" : "", experts->up.format->name,
+             experts->down.format->name);
 }
 
 /* Whether `text` has `word` between spaces or ends. */
@@ -31,7 +32,7 @@ void describe_all_types(const struct moed_model *model, char *out, size_t size)
     for (uint32_t i = 0; i < model->n_layers && used < size; i++) {
         char types[64];
 
-        describe_types(&model->layers[i], types, sizeof(types));
+        describe_types(&model->layers[i], types, sizeof types);
         if (!has_word(out, types))
             used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? " " : "", types);
     }
@@ -39,7 +40,7 @@ void describe_all_types(const struct moed_model *model, char *out, size_t size)
 
 static double weight_flops(const struct moed_weight *weight)
 {
-    return weight->tensor ? 2.0 * (double)weight->rows * (double)weight->cols : 0.0;
+    return weight->tensor != NULL ? 2.0 * (double)weight->rows * (double)weight->cols : 0.0;
 }
 
 static double bank_flops(const struct moed_experts *experts)

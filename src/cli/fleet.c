@@ -86,7 +86,7 @@ static void describe_part(struct place *p, uint32_t i)
     fprintf(p->text, "  ");
     print_experts(&held, p->text);
     for (uint32_t o = i; o < p->n; o++) {
-        if (!p->at[o] || !same_part(p->at[i], p->at[o]))
+        if (p->at[o] == NULL || !same_part(p->at[i], p->at[o]))
             continue;
         fprintf(p->text, "%s %s", o == i ? ":" : ",", p->servers[o].url);
         differ = differ || strcmp(p->servers[i].computes, p->servers[o].computes) != 0;
@@ -101,10 +101,11 @@ static void describe_part(struct place *p, uint32_t i)
 static bool seen_before(struct place *p, uint32_t i)
 {
     for (uint32_t o = 0; o < i; o++)
-        if (p->at[o] && same_part(p->at[o], p->at[i]))
+        if (p->at[o] != NULL && same_part(p->at[o], p->at[i]))
             return true;
     for (uint32_t o = 0; o < i; o++)
-        if (p->at[o] && p->at[o]->experts == p->at[i]->experts && overlap(p->at[o], p->at[i]))
+        if (p->at[o] != NULL && p->at[o]->experts == p->at[i]->experts &&
+            overlap(p->at[o], p->at[i]))
             fault(p, "parts that overlap, so that sums count experts twice", p->servers[o].url,
                   p->servers[i].url);
     return false;
@@ -127,7 +128,7 @@ static void describe_layer(struct place *p)
 {
     uint32_t first = 0;
 
-    while (first < p->n && !p->at[first])
+    while (first < p->n && p->at[first] == NULL)
         first++;
     if (first == p->n) {
         fprintf(p->text, "  FAULT: nobody serves it\n");
@@ -136,7 +137,7 @@ static void describe_layer(struct place *p)
     }
     p->experts = p->at[first]->experts;
     for (uint32_t i = first; i < p->n; i++) {
-        if (!p->at[i])
+        if (p->at[i] == NULL)
             continue;
         compare(p, first, i);
         if (!seen_before(p, i))
@@ -157,12 +158,12 @@ static char *paragraph(const struct fleet_server *servers, uint32_t n, uint32_t 
 
     p.at = moed_calloc(n, sizeof(void *));
     p.text = open_memstream(&text, &size);
-    if (p.at && p.text) {
+    if (p.at != NULL && p.text != NULL) {
         for (uint32_t i = 0; i < n; i++)
             p.at[i] = find(&servers[i], layer);
         describe_layer(&p);
     }
-    if (p.text)
+    if (p.text != NULL)
         fclose(p.text);
     free(p.at);
     *faults = p.faults;
@@ -206,10 +207,10 @@ uint32_t fleet_report(const struct fleet_server *servers, uint32_t n, FILE *out)
         uint32_t found;
         char *text = paragraph(servers, n, layer, &found);
 
-        if (said && text && strcmp(said, text) == 0) {
+        if (said != NULL && text != NULL && strcmp(said, text) == 0) {
             free(text); /* one fault of many layers is one */
         } else {
-            if (said)
+            if (said != NULL)
                 print_run(first, last, said, out);
             free(said);
             said = text;
@@ -218,7 +219,7 @@ uint32_t fleet_report(const struct fleet_server *servers, uint32_t n, FILE *out)
         }
         last = layer;
     }
-    if (said)
+    if (said != NULL)
         print_run(first, last, said, out);
     free(said);
     return faults;

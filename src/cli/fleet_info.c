@@ -10,7 +10,7 @@ static bool get_text(const cJSON *object, const char *name, char *out, size_t si
 {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
 
-    if (!text || strlen(text) >= size)
+    if (text == NULL || strlen(text) >= size)
         return false;
     memcpy(out, text, strlen(text) + 1);
     return true;
@@ -58,7 +58,7 @@ static int read_layers(const cJSON *list, struct fleet_server *out, struct moed_
     const cJSON *item;
 
     out->layers = moed_calloc((uint64_t)cJSON_GetArraySize(list) + 1, sizeof *out->layers);
-    if (!out->layers)
+    if (out->layers == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory for its layers", out->url);
     cJSON_ArrayForEach(item, list)
     {
@@ -81,7 +81,7 @@ static int read_moe_layers(const cJSON *list, struct fleet_server *out, struct m
     const cJSON *item;
 
     out->moe_layers = moed_calloc((uint64_t)cJSON_GetArraySize(list) + 1, sizeof *out->moe_layers);
-    if (!out->moe_layers)
+    if (out->moe_layers == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory for its layers", out->url);
     cJSON_ArrayForEach(item, list)
     {

@@ -22,7 +22,7 @@ static bool ask(const struct moed_stream *stream, const struct moed_url *url, ch
 {
     char request[600];
     const int length = snprintf(
-        request, sizeof(request), "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+        request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
         strlen(url->path) > 1 ? url->path : DEFAULT_PATH, moed_url_host(url));
     size_t used = 0;
 
@@ -35,7 +35,7 @@ static bool ask(const struct moed_stream *stream, const struct moed_url *url, ch
             return false;
         used += (size_t)n;
         line[used] = '\0';
-    } while (used < size - 1 && !strchr(line, '\n'));
+    } while (used < size - 1 && strchr(line, '\n') == NULL);
     line[strcspn(line, "\r\n")] = '\0';
     return true;
 }
@@ -47,7 +47,7 @@ static int judge(const struct moed_stream *stream, const struct moed_url *url, c
     char line[128] = "";
 
     errno = 0;
-    if (!ask(stream, url, line, sizeof(line)) && errno != 0)
+    if (!ask(stream, url, line, sizeof line) && errno != 0)
         return moed_fail(err, errno == EPROTO ? MOED_E_MALFORMED : MOED_E_IO, "%s: no answer: %s",
                          text, errno == EAGAIN ? "timed out" : moed_stream_fault(stream));
     if (line[0] == '\0')
@@ -91,7 +91,7 @@ static bool names_scheme(const char *text)
 static int run(const struct invocation *invocation, struct moed_error *err)
 {
     const struct health_arguments *arguments = invocation->arguments;
-    const char *text = invocation->operand ? invocation->operand : DEFAULT_URL;
+    const char *text = invocation->operand != NULL ? invocation->operand : DEFAULT_URL;
     struct moed_trust_options trust = arguments->trust;
     char secure[300];
     int status = check(text, &trust, arguments->timeout_ms, err);
@@ -99,7 +99,7 @@ static int run(const struct invocation *invocation, struct moed_error *err)
     if (status != MOED_E_MALFORMED || names_scheme(text))
         return status;
     trust.insecure = trust.ca == NULL;
-    snprintf(secure, sizeof(secure), "https://%s", text);
+    snprintf(secure, sizeof secure, "https://%s", text);
     return check(secure, &trust, arguments->timeout_ms, err);
 }
 

@@ -23,8 +23,8 @@ static bool alike(const struct moed_layer *a, const struct moed_layer *b)
 {
     char types_a[64], types_b[64];
 
-    describe_types(a, types_a, sizeof(types_a));
-    describe_types(b, types_b, sizeof(types_b));
+    describe_types(a, types_a, sizeof types_a);
+    describe_types(b, types_b, sizeof types_b);
     return a->index + 1 == b->index && a->hidden == b->hidden && a->experts == b->experts &&
            a->used == b->used && a->routed.width == b->routed.width &&
            a->shared.width == b->shared.width &&
@@ -47,8 +47,8 @@ static void print_layer_line(struct table *table, const struct moed_layer *first
 {
     char range[32], types[64], bytes[16];
 
-    format_range(first, last, range, sizeof(range));
-    describe_types(first, types, sizeof(types));
+    format_range(first, last, range, sizeof range);
+    describe_types(first, types, sizeof types);
     table_cell(table, "%s", range);
     table_cell(table, "%u", first->experts);
     table_cell(table, "%u", first->used);
@@ -82,8 +82,8 @@ static bool same_rule(const struct moed_layer *a, const struct moed_layer *b)
 {
     char rule_a[RULE_MAX], rule_b[RULE_MAX];
 
-    moed_router_describe(a, rule_a, sizeof(rule_a));
-    moed_router_describe(b, rule_b, sizeof(rule_b));
+    moed_router_describe(a, rule_a, sizeof rule_a);
+    moed_router_describe(b, rule_b, sizeof rule_b);
     return a->index + 1 == b->index && strcmp(rule_a, rule_b) == 0;
 }
 
@@ -96,8 +96,8 @@ static void print_rules(const struct moed_model *model)
 
         while (i < model->n_layers && same_rule(&model->layers[i - 1], &model->layers[i]))
             i++;
-        moed_router_describe(&model->layers[first], rule, sizeof(rule));
-        format_range(&model->layers[first], &model->layers[i - 1], range, sizeof(range));
+        moed_router_describe(&model->layers[first], rule, sizeof rule);
+        format_range(&model->layers[first], &model->layers[i - 1], range, sizeof range);
         printf("router        layer%s %s: %s\n", first + 1 == i ? "" : "s", range, rule);
     }
 }
@@ -115,9 +115,9 @@ static void print_path(const char *title, const char *path)
 {
     char *clean = malloc(3 * strlen(path) + 1);
 
-    if (clean)
+    if (clean != NULL)
         moed_clean_text(clean, path, strlen(path));
-    printf("%-13s %s\n", title, clean ? clean : "");
+    printf("%-13s %s\n", title, clean != NULL ? clean : "");
     free(clean);
 }
 
@@ -144,7 +144,7 @@ static void print_text(const struct moed_model *model)
 
 static void print_json_weight(const char *name, const struct moed_weight *weight)
 {
-    if (!weight->tensor)
+    if (weight->tensor == NULL)
         return;
     printf(",\"%s\":{\"tensor\":", name);
     json_string(stdout, weight->tensor->name);
@@ -162,9 +162,9 @@ static void print_json_layer(const struct moed_layer *layer)
         "\"shared_width\":%u,\"chunk_width\":%u,\"bytes\":%llu,\"router_rule\":",
         layer->index, layer->hidden, layer->experts, layer->used, layer->routed.width,
         layer->shared.width, layer->chunks.width, (unsigned long long)layer->bytes);
-    moed_router_describe(layer, rule, sizeof(rule));
+    moed_router_describe(layer, rule, sizeof rule);
     json_string(stdout, rule);
-    if (layer->router.refuses_routing) {
+    if (layer->router.refuses_routing != NULL) {
         printf(",\"refuses_routing\":");
         json_string(stdout, layer->router.refuses_routing);
     }

@@ -26,7 +26,7 @@ void json_string(FILE *out, const char *text)
     char *clean = malloc(3 * strlen(text) + 1);
 
     fputc('"', out);
-    while (clean && *text != '\0') {
+    while (clean != NULL && *text != '\0') {
         const size_t run = run_length(text);
 
         moed_clean_text(clean, text, run);

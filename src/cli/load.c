@@ -112,9 +112,9 @@ static int read_arguments(struct load_arguments *a, struct moed_error *err)
     if (status == 0 && a->load.abandon_percent > 100)
         status = moed_fail(err, MOED_E_USAGE, "--abandon: expected up to 100 percent, found %u",
                            a->load.abandon_percent);
-    memcpy(a->load.rows, a->rows.at, sizeof(a->load.rows));
-    memcpy(a->load.layers, a->layers.at, sizeof(a->load.layers));
-    memcpy(a->load.headers, a->headers.at, sizeof(a->load.headers));
+    memcpy(a->load.rows, a->rows.at, sizeof a->load.rows);
+    memcpy(a->load.layers, a->layers.at, sizeof a->load.layers);
+    memcpy(a->load.headers, a->headers.at, sizeof a->load.headers);
     a->load.n_headers = a->headers.n;
     a->load.n_rows = a->rows.n;
     a->load.n_layers = a->layers.n;
@@ -129,8 +129,8 @@ static int run(const struct invocation *invocation, struct moed_error *err)
 
     if (status != 0)
         return status;
-    result = moed_calloc(1, sizeof(*result));
-    if (!result)
+    result = moed_calloc(1, sizeof *result);
+    if (result == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the measurements");
     a->load.url = invocation->operand;
     a->load.fill = rows_fill;

@@ -29,9 +29,9 @@ int options_read_variables(struct option_set *set, char *(*get)(const char *name
         const char *text;
         int status;
 
-        options_variable_name(option, name, sizeof(name));
+        options_variable_name(option, name, sizeof name);
         text = get(name);
-        if (!text)
+        if (text == NULL)
             continue;
         status = value_parse_variable(option, field_of(set, option), text, name, err);
         if (status != 0)
@@ -56,7 +56,7 @@ static int unknown(const struct option_set *set, const char *word, struct moed_e
 {
     char meant[120];
 
-    suggest_option(set, word, meant, sizeof(meant));
+    suggest_option(set, word, meant, sizeof meant);
     return moed_fail(err, MOED_E_USAGE, "unknown option %.*s%s", (int)strcspn(word, "="), word,
                      meant);
 }
@@ -77,12 +77,12 @@ static int read_flag(struct option_set *set, struct option_words *words, int *i,
     if (index == set->n)
         return unknown(set, word, err);
     option = &set->options[index];
-    snprintf(what, sizeof(what), "--%s", option->name);
-    if (!value && option->kind == OPTION_SWITCH)
+    snprintf(what, sizeof what, "--%s", option->name);
+    if (value == NULL && option->kind == OPTION_SWITCH)
         value = "yes";
-    if (!value && *i + 1 < words->argc)
+    if (value == NULL && *i + 1 < words->argc)
         value = words->argv[++*i];
-    if (!value)
+    if (value == NULL)
         return moed_fail(err, MOED_E_USAGE, "%s: expected %s after it, found nothing", what,
                          option->value);
     append = set->source[index] == OPTION_FLAG; /* the first flag replaces variable and default */
@@ -125,10 +125,10 @@ void options_help(const struct option_set *set, FILE *out)
         const struct option *option = &set->options[i];
         char flag[64], initial[256];
 
-        snprintf(flag, sizeof(flag), "--%s%s%s", option->name, option->value ? " " : "",
-                 option->value ? option->value : "");
+        snprintf(flag, sizeof flag, "--%s%s%s", option->name, option->value != NULL ? " " : "",
+                 option->value != NULL ? option->value : "");
         fprintf(out, "  %-30s  %s", flag, option->help);
-        value_format(option, field_of(set, option), initial, sizeof(initial));
+        value_format(option, field_of(set, option), initial, sizeof initial);
         if (option->kind == OPTION_SWITCH)
             fputc('\n', out);
         else
@@ -144,9 +144,9 @@ void options_print(const struct option_set *set, FILE *out)
         const struct option *option = &set->options[i];
         char value[1024];
 
-        value_format(option, field_of(set, option), value, sizeof(value));
+        value_format(option, field_of(set, option), value, sizeof value);
         if (option->secret && set->source[i] != OPTION_DEFAULT)
-            snprintf(value, sizeof(value), "(hidden)");
+            snprintf(value, sizeof value, "(hidden)");
         fprintf(out, "%-28s %-24s %s\n", option->name, value, sources[set->source[i]]);
     }
 }

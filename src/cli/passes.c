@@ -24,7 +24,7 @@ static void *work(void *argument)
     struct team *team = member->team;
     const struct passes *passes = team->passes;
 
-    if (passes->prepare)
+    if (passes->prepare != NULL)
         passes->prepare(passes->context, member->index);
     pthread_mutex_lock(&team->gate);
     pthread_mutex_unlock(&team->gate);
@@ -66,11 +66,11 @@ static double fastest(struct team *team, const struct member *members, uint32_t 
 int passes_time(const struct passes *passes, uint32_t threads, double *seconds,
                 struct moed_error *err)
 {
-    struct member *members = moed_calloc(threads, sizeof(*members));
+    struct member *members = moed_calloc(threads, sizeof *members);
     struct team team = {.passes = passes};
     uint32_t started = 0;
 
-    if (!members)
+    if (members == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "out of memory for %u threads", threads);
     pthread_mutex_init(&team.gate, NULL);
     pthread_mutex_lock(&team.gate);

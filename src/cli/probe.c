@@ -32,7 +32,7 @@ static void touch_part(void *context, uint32_t thread)
 {
     struct probe *probe = context;
 
-    memset(probe->buffer + thread * probe->words, 1, probe->words * sizeof(*probe->buffer));
+    memset(probe->buffer + thread * probe->words, 1, probe->words * sizeof *probe->buffer);
 }
 
 static void read_part(void *context, uint32_t thread)
@@ -66,8 +66,8 @@ int probe_read_bandwidth(uint32_t threads, double *gbps, struct moed_error *err)
 
     /* Not moed_aligned_alloc: its zeroing would be the first touch. */
     probe.buffer = aligned_alloc(64, bytes);
-    probe.sums = moed_calloc(threads, sizeof(*probe.sums));
-    if (probe.buffer && probe.sums)
+    probe.sums = moed_calloc(threads, sizeof *probe.sums);
+    if (probe.buffer != NULL && probe.sums != NULL)
         status = passes_time(&passes, threads, &seconds, err);
     else
         status = moed_fail(err, MOED_E_NO_MEMORY, "the bandwidth probe needs %zu MiB", bytes >> 20);

@@ -40,12 +40,13 @@ int runner_open(struct runner *runner, const struct moed_model *model,
         goto fail;
     if (moed_mul(rows, most_used(model), &slots) && moed_mul(rows, runner_hidden(model), &floats)) {
         runner->output = moed_aligned_alloc(floats, sizeof(float));
-        runner->ids = moed_calloc(slots, sizeof(*runner->ids));
-        runner->weights = moed_calloc(slots, sizeof(*runner->weights));
+        runner->ids = moed_calloc(slots, sizeof *runner->ids);
+        runner->weights = moed_calloc(slots, sizeof *runner->weights);
         runner->not_finite = moed_calloc(rows, 1);
         runner->flags = moed_calloc(rows, 1);
     }
-    if (runner->output && runner->ids && runner->weights && runner->not_finite && runner->flags)
+    if (runner->output != NULL && runner->ids != NULL && runner->weights != NULL &&
+        runner->not_finite != NULL && runner->flags != NULL)
         return 0;
     status =
         moed_fail(err, MOED_E_NO_MEMORY, "out of memory for a batch of %u rows", options->max_rows);
@@ -56,9 +57,9 @@ fail:
 
 void runner_close(struct runner *runner)
 {
-    if (runner->workspace)
+    if (runner->workspace != NULL)
         moed_workspace_destroy(runner->workspace);
-    if (runner->backend)
+    if (runner->backend != NULL)
         moed_backend_close(runner->backend);
     free(runner->output);
     free(runner->ids);

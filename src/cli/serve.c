@@ -170,11 +170,11 @@ static int configure_log(struct serve_arguments *serve, struct moed_error *err)
     struct moed_server_options *server = &serve->server;
 
     server->progress =
-        serve->log_format == MOED_LOG_TEXT && !server->log_file && isatty(STDERR_FILENO);
+        serve->log_format == MOED_LOG_TEXT && server->log_file == NULL && isatty(STDERR_FILENO);
     server->log_requests = (enum moed_log_level)serve->log_requests;
     moed_log_configure((enum moed_log_level)serve->log_level,
                        (enum moed_log_format)serve->log_format);
-    return server->log_file ? moed_log_open(server->log_file, err) : 0;
+    return server->log_file != NULL ? moed_log_open(server->log_file, err) : 0;
 }
 
 /* It is shown in /v1/moe/info and /metrics, which are text. */
@@ -182,7 +182,7 @@ static int check_name(const char *name, struct moed_error *err)
 {
     char clean[3 * MAX_NAME + 1];
 
-    if (!name)
+    if (name == NULL)
         return 0;
     if (strlen(name) > MAX_NAME)
         return moed_fail(err, MOED_E_USAGE, "--name: found %zu bytes, expected at most %d",

@@ -23,7 +23,7 @@ static char *make_request(const struct moed_url *url, const struct option_texts 
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
-    if (!out)
+    if (out == NULL)
         return NULL;
     fprintf(out, "GET %.*s/v1/moe/info HTTP/1.1\r\nHost: %s\r\n",
             (int)(slash > 0 && url->path[slash - 1] == '/' ? slash - 1 : slash), url->path,
@@ -43,7 +43,7 @@ static int ask(const struct moed_url *url, const struct shards_arguments *argume
     struct moed_asker asker;
     int rc = 0;
 
-    if (!request)
+    if (request == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a request");
     if (url->is_tls)
         rc = moed_trust_create(&arguments->trust, &trust, err);
@@ -134,7 +134,7 @@ static int run(const struct invocation *invocation, struct moed_error *err)
 
     if (rc != 0)
         goto out;
-    if (!servers)
+    if (servers == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u servers", invocation->n_operands);
     for (uint32_t i = 0; i < invocation->n_operands; i++) {
         servers[n].url = invocation->operands[i];

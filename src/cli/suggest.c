@@ -103,15 +103,15 @@ void suggest_option(const struct option_set *set, const char *word, char *out, s
     for (size_t i = 0; i < MOED_ARRAY_LEN(known); i++) {
         if (!lists(known[i].words, word, length))
             continue;
-        if (!known[i].option)
+        if (known[i].option == NULL)
             snprintf(out, size, ": the file is an operand, and stands without a flag before it");
         else if (has_option(set, known[i].option))
             snprintf(out, size, ": did you mean --%s%s?", known[i].option, known[i].value);
         return;
     }
-    snprintf(name, sizeof(name), "%.*s", (int)(length - strspn(word, "-")),
+    snprintf(name, sizeof name, "%.*s", (int)(length - strspn(word, "-")),
              word + strspn(word, "-"));
     meant = nearest(set, name);
-    if (meant)
+    if (meant != NULL)
         snprintf(out, size, ": did you mean --%s?", meant);
 }

@@ -30,7 +30,7 @@ static int summarise(const char *path, double seconds, struct moed_error *err)
     for (uint32_t i = 0; i < model->n_layers; i++)
         bytes += model->layers[i].bytes;
     layer = &model->layers[0];
-    describe_all_types(model, types, sizeof(types));
+    describe_all_types(model, types, sizeof types);
     printf(
         "%s: %s, %u MoE layer%s of %u experts (top %u), H %u, F %u, %s\n"
         "%s of weights in %.1f s (%s/s)\n",
@@ -70,9 +70,9 @@ static const char *format_name(size_t i)
     size_t at = 0;
 
     for (; moed_format_at(at); at++) /* those that can be written */
-        if (moed_format_at(at)->fill && i-- == 0)
+        if (moed_format_at(at)->fill != NULL && i-- == 0)
             break;
-    return moed_format_at(at) ? moed_format_at(at)->name : NULL;
+    return moed_format_at(at) != NULL ? moed_format_at(at)->name : NULL;
 }
 
 static void print_names(void)

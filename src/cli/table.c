@@ -20,7 +20,7 @@ void table_cell(struct table *table, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (last && column->width < 0)
         fprintf(table->out, "%*s%s", gap, "", text); /* no spaces at the end of a line */

@@ -55,9 +55,9 @@ static int parse_bytes(const struct option *option, const char *text, uint64_t *
     if (!read_bytes(text, &bytes))
         return wrong(err, what, "bytes, like 4096 or 256MiB", text);
     if (bytes < option->min || bytes > max) {
-        format_bytes(option->min, least, sizeof(least));
-        format_bytes(max, most, sizeof(most));
-        snprintf(expected, sizeof(expected), "bytes from %s to %s", least, most);
+        format_bytes(option->min, least, sizeof least);
+        format_bytes(max, most, sizeof most);
+        snprintf(expected, sizeof expected, "bytes from %s to %s", least, most);
         return wrong(err, what, expected, text);
     }
     *out = bytes;
@@ -87,7 +87,7 @@ static int parse_number(const struct option *option, const char *text, uint32_t 
     uint32_t number;
 
     if (!moed_read_u32(&end, &number) || *end != '\0' || number < option->min || number > max) {
-        snprintf(expected, sizeof(expected), "a whole number from %u to %llu", option->min,
+        snprintf(expected, sizeof expected, "a whole number from %u to %llu", option->min,
                  (unsigned long long)max);
         return wrong(err, what, expected, text);
     }
@@ -100,7 +100,7 @@ static const char *choice_at(const char *choices, uint32_t index, size_t *size)
 {
     for (; index > 0; index--) {
         choices = strchr(choices, '|');
-        if (!choices)
+        if (choices == NULL)
             return NULL;
         choices++;
     }
@@ -121,7 +121,7 @@ static int parse_choice(const struct option *option, const char *text, uint32_t 
             return 0;
         }
     }
-    snprintf(expected, sizeof(expected), "one of %s", option->value);
+    snprintf(expected, sizeof expected, "one of %s", option->value);
     return wrong(err, what, expected, text);
 }
 
@@ -137,7 +137,7 @@ static int parse_numbers(const struct option *option, const char *text, struct o
 
         if (out->n == OPTION_LIST_MAX)
             return moed_fail(err, MOED_E_USAGE, "%s: more than %d numbers", what, OPTION_LIST_MAX);
-        snprintf(word, sizeof(word), "%.*s", (int)(size < 15 ? size : 15), text);
+        snprintf(word, sizeof word, "%.*s", (int)(size < 15 ? size : 15), text);
         status = parse_number(option, word, &out->at[out->n], what, err);
         if (status != 0)
             return status;
@@ -212,10 +212,10 @@ int value_parse_variable(const struct option *option, void *field, const char *t
 
     if (option->kind != OPTION_TEXTS)
         return value_parse(option, field, text, false, what, err);
-    if (strlen(text) >= sizeof(texts->copy))
+    if (strlen(text) >= sizeof texts->copy)
         return moed_fail(err, MOED_E_USAGE, "%s: %zu bytes, the limit is %zu", what, strlen(text),
-                         sizeof(texts->copy) - 1);
-    snprintf(texts->copy, sizeof(texts->copy), "%s", text);
+                         sizeof texts->copy - 1);
+    snprintf(texts->copy, sizeof texts->copy, "%s", text);
     rest = texts->copy;
     texts->n = 0;
     while (status == 0 && (word = strsep(&rest, ",")))
@@ -231,7 +231,7 @@ static void format_list(const struct option *option, const void *field, char *ou
     const uint32_t n = is_text ? texts->n : numbers->n;
     size_t used = 0;
 
-    snprintf(out, size, "%s", n > 0 ? "" : option->unset ? option->unset : "none");
+    snprintf(out, size, "%s", n > 0 ? "" : option->unset != NULL ? option->unset : "none");
     for (uint32_t i = 0; i < n && used < size; i++) {
         const char *comma = i == 0 ? "" : ",";
 
@@ -244,7 +244,7 @@ static void format_list(const struct option *option, const void *field, char *ou
 
 void value_format(const struct option *option, const void *field, char *out, size_t size)
 {
-    const char *unset = option->unset ? option->unset : "none";
+    const char *unset = option->unset != NULL ? option->unset : "none";
     const char *text;
     size_t length = 0;
 
@@ -253,7 +253,7 @@ void value_format(const struct option *option, const void *field, char *out, siz
         snprintf(out, size, "%s", *(const bool *)field ? "yes" : "no");
         return;
     case OPTION_NUMBER:
-        if (*(const uint32_t *)field == 0 && option->unset)
+        if (*(const uint32_t *)field == 0 && option->unset != NULL)
             snprintf(out, size, "%s", unset);
         else
             snprintf(out, size, "%u", *(const uint32_t *)field);
@@ -269,11 +269,11 @@ void value_format(const struct option *option, const void *field, char *out, siz
         return;
     case OPTION_TEXT:
         text = *(const char *const *)field;
-        snprintf(out, size, "%s", text ? text : unset);
+        snprintf(out, size, "%s", text != NULL ? text : unset);
         return;
     case OPTION_CHOICE:
         text = choice_at(option->value, *(const uint32_t *)field, &length);
-        snprintf(out, size, "%.*s", (int)length, text ? text : "");
+        snprintf(out, size, "%.*s", (int)length, text != NULL ? text : "");
         return;
     case OPTION_TEXTS:
     case OPTION_NUMBERS:

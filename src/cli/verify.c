@@ -61,7 +61,7 @@ static double bank_tolerance(const struct moed_experts *experts, bool f16)
     double tolerance = 0;
 
     for (size_t i = 0; i < MOED_ARRAY_LEN(weights); i++)
-        if (weights[i]->tensor)
+        if (weights[i]->tensor != NULL)
             tolerance = fmax(tolerance, type_tolerance(weights[i]->format, f16));
     return tolerance;
 }
@@ -119,7 +119,7 @@ static int verify_layer(struct verify *verify, const struct moed_layer *layer,
     /* Written so that an error that is NaN fails too. */
     fine = found.error <= tolerance && found.same_ids && found.weight_error <= WEIGHT_TOLERANCE;
     verify->failures += !fine;
-    describe_types(layer, types, sizeof(types));
+    describe_types(layer, types, sizeof types);
     table_cell(table, "%u", layer->index);
     table_cell(table, "%s", types);
     table_cell(table, "%.3g", found.error);
@@ -153,7 +153,7 @@ static int prepare(struct verify *verify, const char *path, struct moed_error *e
         return status;
     verify->hidden =
         moed_aligned_alloc((uint64_t)arguments->rows * runner_hidden(verify->model), sizeof(float));
-    if (!verify->hidden)
+    if (verify->hidden == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "out of memory for %u rows", arguments->rows);
     moed_random_seed(&verify->random, arguments->seed);
     return 0;
@@ -165,7 +165,7 @@ static void print_fault(void *context, const struct moed_weight *weight, uint64_
     struct verify *verify = context;
     char name[160];
 
-    moed_scan_name(weight, at, name, sizeof(name));
+    moed_scan_name(weight, at, name, sizeof name);
     printf("%s %s\n", name, fault);
     verify->faults++;
 }

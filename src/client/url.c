@@ -13,7 +13,8 @@ static bool parse_authority(const char *at, size_t size, struct moed_url *url)
     const char *colon = memrchr(at, ':', size);
     size_t digits;
 
-    if (colon != NULL && !memchr(colon, ']', size - (size_t)(colon - at))) { /* not in [::1] */
+    if (colon != NULL &&
+        memchr(colon, ']', size - (size_t)(colon - at)) == NULL) { /* not in [::1] */
         digits = size - (size_t)(colon + 1 - at);
         if (digits == 0 || digits > 5 || strspn(colon + 1, "0123456789") < digits ||
             strtoul(colon + 1, NULL, 10) > PORT_MAX)

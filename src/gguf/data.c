@@ -30,7 +30,7 @@ static int map_part(struct moed_gguf_part *part, struct moed_error *err)
         return moed_fail(err, MOED_E_IO, "%s: cannot be mapped: %s", part->path, strerror(errno));
     part->map = map;
     part->guard = guard_add(map, part->size);
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_map(struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
@@ -45,8 +45,8 @@ int moed_gguf_map(struct moed_gguf *gguf, const struct moed_gguf_tensor *tensor,
                          "%s: found it shorter than tensor '%s' needs, expected the %" PRIu64
                          " bytes that it had when it was opened",
                          part->path, tensor->name, part->size);
-    const int rc = part->map ? MOED_OK : map_part(part, err);
-    if (rc == MOED_OK)
+    const int rc = part->map != NULL ? MOED_OK : map_part(part, err);
+    if (rc == 0)
         *out = part->map + tensor->offset;
     return rc;
 }
@@ -70,8 +70,8 @@ int moed_gguf_check_mapping(const struct moed_gguf *gguf, const struct moed_gguf
     uint64_t offset;
     struct stat st;
 
-    if (!part->map)
-        return MOED_OK;
+    if (part->map == NULL)
+        return 0;
     if (guard_hit(part->guard, &offset))
         return moed_fail(err, MOED_E_IO,
                          "%s: found its end before byte %" PRIu64
@@ -89,5 +89,5 @@ int moed_gguf_check_mapping(const struct moed_gguf *gguf, const struct moed_gguf
                          "%s: somebody has written to it while it was mapped, tensor '%s' may have "
                          "changed",
                          part->path, tensor->name);
-    return MOED_OK;
+    return 0;
 }

@@ -15,9 +15,9 @@ struct signature {
     const char *is;
 };
 
-#define SIGNATURE(bytes, is)          \
-    {                                 \
-        bytes, sizeof(bytes) - 1, is, \
+#define SIGNATURE(bytes, is)         \
+    {                                \
+        bytes, sizeof bytes - 1, is, \
     }
 
 static const struct signature signatures[] = {
@@ -98,7 +98,7 @@ int moed_gguf_refuse_foreign(const uint8_t *bytes, size_t size, struct moed_erro
     if (is_safetensors(bytes, size))
         return moed_fail(err, MOED_E_BAD_FILE,
                          "not a GGUF file: found a safetensors file: convert the model to GGUF");
-    if (text)
+    if (text != NULL)
         return moed_fail(err, MOED_E_BAD_FILE,
                          "not a GGUF file: found %s, as servers send instead of a file that they "
                          "do not give: download it again, and look at what came",
@@ -132,7 +132,7 @@ static bool is_piece(const char *path)
     for (; part; part = strcasestr(part + 1, ".part"))
         if (sscanf(part + 5, "%uof%u", &number, &count) == 2)
             return true;
-    return strcasestr(path, ".gguf-split-") || strcasestr(path, ".gguf-part-");
+    return strcasestr(path, ".gguf-split-") != NULL || strcasestr(path, ".gguf-part-") != NULL;
 }
 
 static bool is_unfinished(const char *path)
@@ -151,7 +151,7 @@ static bool is_hub_name(const char *path)
 {
     const char *slash = strchr(path, '/');
 
-    return slash && slash != path && slash[1] != '\0' && !strchr(slash + 1, '/') &&
+    return slash != NULL && slash != path && slash[1] != '\0' && strchr(slash + 1, '/') == NULL &&
            path[0] != '.' && path[0] != '~' && !ends_in(path, ".gguf");
 }
 
@@ -159,7 +159,7 @@ static const char *advice_for(const char *path)
 {
     const bool absent = access(path, F_OK) != 0;
 
-    if (absent && strstr(path, "://"))
+    if (absent && strstr(path, "://") != NULL)
         return "this is a URL: download the file, and name it by its path";
     if (absent && is_hub_name(path))
         return "if this is the name of a model on a hub: download its GGUF file, and name that by "
@@ -174,10 +174,10 @@ static const char *advice_for(const char *path)
 
 void moed_gguf_advise(const char *path, struct moed_error *err)
 {
-    const char *advice = err ? advice_for(path) : NULL;
+    const char *advice = err != NULL ? advice_for(path) : NULL;
     struct moed_error before;
 
-    if (!advice)
+    if (advice == NULL)
         return;
     before = *err;
     moed_fail(err, before.code, "%.600s; %s", before.message, advice);

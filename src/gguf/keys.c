@@ -16,20 +16,20 @@ static int by_name(const void *a, const void *b)
 
 int moed_gguf_sort_keys(struct moed_gguf_part *part, struct moed_error *err)
 {
-    qsort(part->keys, part->n_keys, sizeof(*part->keys), by_name);
+    qsort(part->keys, part->n_keys, sizeof *part->keys, by_name);
     for (size_t i = 1; i < part->n_keys; i++)
         if (strcmp(part->keys[i - 1].name, part->keys[i].name) == 0)
             return moed_fail(err, MOED_E_BAD_FILE,
                              "key '%.80s': found it twice (a duplicate), expected it once",
                              part->keys[i].name);
-    return MOED_OK;
+    return 0;
 }
 
 static const struct moed_gguf_key *find(const struct moed_gguf_part *part, const char *name)
 {
     const struct moed_gguf_key wanted = {.name = name};
 
-    return bsearch(&wanted, part->keys, part->n_keys, sizeof(*part->keys), by_name);
+    return bsearch(&wanted, part->keys, part->n_keys, sizeof *part->keys, by_name);
 }
 
 static int wrong_type(const struct moed_gguf_key *key, const char *expected, struct moed_error *err)
@@ -48,7 +48,7 @@ int moed_gguf_part_u64(const struct moed_gguf_part *part, const char *name, uint
     uint64_t value;
     bool negative;
 
-    if (!key)
+    if (key == NULL)
         return MOED_E_NOT_FOUND;
     if (!moed_gguf_integer(key->type, key->at, &value, &negative))
         return wrong_type(key, "an integer", err);
@@ -57,7 +57,7 @@ int moed_gguf_part_u64(const struct moed_gguf_part *part, const char *name, uint
                          "key '%.80s': found %" PRId64 ", expected an integer that is not negative",
                          name, (int64_t)value);
     *out = value;
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_part_string(const struct moed_gguf_part *part, const char *name,
@@ -65,12 +65,12 @@ int moed_gguf_part_string(const struct moed_gguf_part *part, const char *name,
 {
     const struct moed_gguf_key *key = find(part, name);
 
-    if (!key)
+    if (key == NULL)
         return MOED_E_NOT_FOUND;
     if (key->type != MOED_GGUF_STRING)
         return wrong_type(key, "a string", err);
     *out = key;
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_part_alignment(const struct moed_gguf_part *part, uint64_t *out,
@@ -79,12 +79,12 @@ int moed_gguf_part_alignment(const struct moed_gguf_part *part, uint64_t *out,
     const struct moed_gguf_key *key = find(part, "general.alignment");
 
     *out = GGUF_ALIGNMENT;
-    if (!key)
-        return MOED_OK;
+    if (key == NULL)
+        return 0;
     if (key->type != MOED_GGUF_U32)
         return wrong_type(key, "u32", err);
     const int rc = moed_gguf_part_u64(part, key->name, out, err);
-    if (rc == MOED_OK && (*out == 0 || (*out & (*out - 1)) != 0 || *out > GGUF_MAX_ALIGNMENT))
+    if (rc == 0 && (*out == 0 || (*out & (*out - 1)) != 0 || *out > GGUF_MAX_ALIGNMENT))
         return moed_fail(err, MOED_E_BAD_FILE,
                          "key '%s': found %" PRIu64 ", expected a power of two from 1 to %u",
                          key->name, *out, GGUF_MAX_ALIGNMENT);
@@ -95,7 +95,7 @@ int moed_gguf_part_alignment(const struct moed_gguf_part *part, uint64_t *out,
 
 static int in_file(const struct moed_gguf *gguf, int rc, struct moed_error *err)
 {
-    if (rc != MOED_OK && rc != MOED_E_NOT_FOUND)
+    if (rc != 0 && rc != MOED_E_NOT_FOUND)
         moed_error_prefix(err, "%s", gguf->parts[0].path);
     return rc;
 }
@@ -112,14 +112,14 @@ int moed_gguf_copy_string(const struct moed_gguf *gguf, const char *name, char *
     const struct moed_gguf_key *key = NULL;
     int rc = moed_gguf_part_string(&gguf->parts[0], name, &key, err);
 
-    if (rc != MOED_OK)
+    if (rc != 0)
         return in_file(gguf, rc, err);
     *out = malloc(3 * (size_t)key->length + 1);
-    if (!*out)
+    if (*out == NULL)
         return in_file(gguf, moed_fail(err, MOED_E_NO_MEMORY, "no memory for key '%.80s'", name),
                        err);
     moed_clean_text(*out, (const char *)key->at, key->length);
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_get_f64(const struct moed_gguf *gguf, const char *name, double *out,
@@ -127,11 +127,11 @@ int moed_gguf_get_f64(const struct moed_gguf *gguf, const char *name, double *ou
 {
     const struct moed_gguf_key *key = find(&gguf->parts[0], name);
 
-    if (!key)
+    if (key == NULL)
         return MOED_E_NOT_FOUND;
     if (!moed_gguf_float(key->type, key->at, out))
         return in_file(gguf, wrong_type(key, "f32 or f64", err), err);
-    return MOED_OK;
+    return 0;
 }
 
 /* Whoever wrote another byte than 0 and 1 did not write a bool. */
@@ -142,7 +142,7 @@ static int read_bool(const struct moed_gguf_key *key, uint64_t index, bool *out,
         return moed_fail(err, MOED_E_BAD_FILE, "key '%.80s': found a bool of %u, expected 0 or 1",
                          key->name, key->at[index]);
     *out = key->at[index] != 0;
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_get_bool(const struct moed_gguf *gguf, const char *name, bool *out,
@@ -150,7 +150,7 @@ int moed_gguf_get_bool(const struct moed_gguf *gguf, const char *name, bool *out
 {
     const struct moed_gguf_key *key = find(&gguf->parts[0], name);
 
-    if (!key)
+    if (key == NULL)
         return MOED_E_NOT_FOUND;
     if (key->type != MOED_GGUF_BOOL)
         return in_file(gguf, wrong_type(key, "bool", err), err);
@@ -161,7 +161,7 @@ bool moed_gguf_is_array(const struct moed_gguf *gguf, const char *name)
 {
     const struct moed_gguf_key *key = find(&gguf->parts[0], name);
 
-    return key && key->type == MOED_GGUF_ARRAY;
+    return key != NULL && key->type == MOED_GGUF_ARRAY;
 }
 
 int moed_gguf_get_length(const struct moed_gguf *gguf, const char *name, uint64_t *out,
@@ -169,12 +169,12 @@ int moed_gguf_get_length(const struct moed_gguf *gguf, const char *name, uint64_
 {
     const struct moed_gguf_key *key = find(&gguf->parts[0], name);
 
-    if (!key)
+    if (key == NULL)
         return MOED_E_NOT_FOUND;
     if (key->type != MOED_GGUF_ARRAY)
         return in_file(gguf, wrong_type(key, "an array", err), err);
     *out = key->length;
-    return MOED_OK;
+    return 0;
 }
 
 static int read_element(const struct moed_gguf_key *key, uint64_t index, double *out,
@@ -201,7 +201,7 @@ static int read_element(const struct moed_gguf_key *key, uint64_t index, double 
         *out = negative ? (double)(int64_t)integer : (double)integer;
     else
         moed_gguf_float(key->element, at, out);
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_get_element(const struct moed_gguf *gguf, const char *name, uint64_t index,
@@ -209,5 +209,5 @@ int moed_gguf_get_element(const struct moed_gguf *gguf, const char *name, uint64
 {
     const struct moed_gguf_key *key = find(&gguf->parts[0], name);
 
-    return key ? in_file(gguf, read_element(key, index, out, err), err) : MOED_E_NOT_FOUND;
+    return key != NULL ? in_file(gguf, read_element(key, index, out, err), err) : MOED_E_NOT_FOUND;
 }

@@ -8,23 +8,23 @@
 static int open_parts(struct moed_gguf *gguf, const char *path, const struct moed_gguf_split *split,
                       struct moed_error *err)
 {
-    gguf->parts = moed_calloc(split->count, sizeof(*gguf->parts));
-    if (!gguf->parts)
+    gguf->parts = moed_calloc(split->count, sizeof *gguf->parts);
+    if (gguf->parts == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory for %" PRIu32 " parts", path,
                          split->count);
     gguf->n_parts = split->count;
     for (uint32_t i = 0; i < split->count; i++) {
         char *own_path = moed_gguf_split_path(path, split, i + 1);
         int rc = moed_gguf_part_open(&gguf->parts[i], own_path, err);
-        if (rc == MOED_OK)
+        if (rc == 0)
             rc = moed_gguf_split_check(gguf, split, i, err);
-        if (rc != MOED_OK) {
+        if (rc != 0) {
             if (split->count > 1)
                 moed_error_prefix(err, "part %" PRIu32 " of %" PRIu32, i + 1, split->count);
             return rc;
         }
     }
-    return MOED_OK;
+    return 0;
 }
 
 /* Moves the tensors of all parts into one array. */
@@ -32,9 +32,9 @@ static int gather(struct moed_gguf *gguf, struct moed_error *err)
 {
     for (uint32_t i = 0; i < gguf->n_parts; i++)
         gguf->n_tensors += gguf->parts[i].n_tensors;
-    gguf->tensors = moed_calloc(gguf->n_tensors, sizeof(*gguf->tensors));
+    gguf->tensors = moed_calloc(gguf->n_tensors, sizeof *gguf->tensors);
     gguf->by_name = moed_calloc(gguf->n_tensors, sizeof(struct moed_gguf_tensor *));
-    if (!gguf->tensors || !gguf->by_name)
+    if (gguf->tensors == NULL || gguf->by_name == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory for %zu tensors",
                          gguf->parts[0].path, gguf->n_tensors);
 
@@ -49,7 +49,7 @@ static int gather(struct moed_gguf *gguf, struct moed_error *err)
         free(part->tensors);
         part->tensors = NULL;
     }
-    return MOED_OK;
+    return 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -74,7 +74,7 @@ static int index_names(struct moed_gguf *gguf, struct moed_error *err)
                              " and %" PRIu32 "), expected it once",
                              gguf->parts[b->part].path, b->name, a->part + 1, b->part + 1);
     }
-    return MOED_OK;
+    return 0;
 }
 
 static int open_all(const char *path, struct moed_gguf **out, struct moed_error *err)
@@ -82,40 +82,40 @@ static int open_all(const char *path, struct moed_gguf **out, struct moed_error 
     struct moed_gguf_split split;
     int rc = moed_gguf_split_name(path, &split, err);
 
-    if (rc != MOED_OK)
+    if (rc != 0)
         return rc;
     if (split.count > 1 && moed_gguf_split_is_whole(path, &split))
         split = (struct moed_gguf_split){.number = 1, .count = 1};
-    struct moed_gguf *gguf = moed_calloc(1, sizeof(*gguf));
-    if (!gguf)
+    struct moed_gguf *gguf = moed_calloc(1, sizeof *gguf);
+    if (gguf == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory to open it", path);
     rc = open_parts(gguf, path, &split, err);
-    if (rc == MOED_OK)
+    if (rc == 0)
         rc = gather(gguf, err);
-    if (rc == MOED_OK)
+    if (rc == 0)
         rc = moed_gguf_split_check_total(gguf, err);
-    if (rc == MOED_OK)
+    if (rc == 0)
         rc = index_names(gguf, err);
-    if (rc != MOED_OK) {
+    if (rc != 0) {
         moed_gguf_close(gguf);
         return rc;
     }
     *out = gguf;
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_open(const char *path, struct moed_gguf **out, struct moed_error *err)
 {
     const int rc = open_all(path, out, err);
 
-    if (rc != MOED_OK)
+    if (rc != 0)
         moed_gguf_advise(path, err);
     return rc;
 }
 
 void moed_gguf_close(struct moed_gguf *gguf)
 {
-    if (!gguf)
+    if (gguf == NULL)
         return;
     for (uint32_t i = 0; i < gguf->n_parts; i++)
         moed_gguf_part_close(&gguf->parts[i]);
@@ -130,7 +130,7 @@ uint32_t moed_gguf_count_parts(const char *path)
     struct moed_gguf_split split;
     struct moed_error ignored;
 
-    return moed_gguf_split_name(path, &split, &ignored) == MOED_OK ? split.count : 1;
+    return moed_gguf_split_name(path, &split, &ignored) == 0 ? split.count : 1;
 }
 
 uint32_t moed_gguf_version(const struct moed_gguf *gguf)
@@ -163,7 +163,7 @@ int moed_gguf_check(const struct moed_gguf *gguf, const struct moed_gguf_tensor 
 {
     const int rc = moed_gguf_check_tensor(tensor, err);
 
-    if (rc != MOED_OK)
+    if (rc != 0)
         moed_error_prefix(err, "%s", gguf->parts[tensor->part].path);
     return rc;
 }

@@ -32,7 +32,7 @@ const char *moed_gguf_take_string(struct moed_gguf_part *part, struct moed_curso
     if (c->failed || *length > limit)
         return NULL;
     const uint8_t *bytes = moed_cursor_take(c, *length);
-    if (!bytes)
+    if (bytes == NULL)
         return NULL;
     /* The length before the text has been read: the text moves one byte into its place, which
      * leaves one behind it for the NUL. */
@@ -45,7 +45,7 @@ const char *moed_gguf_take_string(struct moed_gguf_part *part, struct moed_curso
 static int check_version(uint32_t version, struct moed_error *err)
 {
     if (version == 2 || version == 3)
-        return MOED_OK;
+        return 0;
     if (version == 0)
         return moed_fail(err, MOED_E_BAD_FILE, "found GGUF version 0, expected 2 or 3");
     if ((version & 0xffff) == 0)
@@ -78,7 +78,7 @@ static int check_count(const struct moed_gguf_part *part, const char *what, uint
                          "found %" PRIu64 " %s, expected at most the %" PRIu64
                          " that fit the file's %" PRIu64 " bytes",
                          count, what, room, part->size);
-    return MOED_OK;
+    return 0;
 }
 
 static int parse_head(struct moed_gguf_part *part, struct moed_cursor *c, struct moed_error *err)
@@ -86,10 +86,10 @@ static int parse_head(struct moed_gguf_part *part, struct moed_cursor *c, struct
     const uint8_t *magic = moed_cursor_take(c, 4);
     int rc;
 
-    if (magic && memcmp(magic, "GGUF", 4) != 0)
+    if (magic != NULL && memcmp(magic, "GGUF", 4) != 0)
         return moed_gguf_refuse_foreign(magic, part->header_size, err);
     part->version = moed_cursor_u32(c);
-    if (!c->failed && (rc = check_version(part->version, err)) != MOED_OK)
+    if (!c->failed && (rc = check_version(part->version, err)) != 0)
         return rc;
     part->n_tensors = moed_cursor_u64(c);
     part->n_keys = moed_cursor_u64(c);
@@ -98,7 +98,7 @@ static int parse_head(struct moed_gguf_part *part, struct moed_cursor *c, struct
                          "cut short: found %" PRIu64 " bytes, expected at least the %u of a header",
                          part->size, HEAD_BYTES);
     rc = check_count(part, "tensors", part->n_tensors, GGUF_MAX_TENSORS, err);
-    return rc != MOED_OK ? rc : check_count(part, "keys", part->n_keys, GGUF_MAX_KEYS, err);
+    return rc != 0 ? rc : check_count(part, "keys", part->n_keys, GGUF_MAX_KEYS, err);
 }
 
 /* Strings of an array are stepped over: a vocabulary is of no use to us. */
@@ -113,7 +113,7 @@ static int skip_strings(uint64_t n, struct moed_cursor *c, struct moed_error *er
                              i, length, GGUF_MAX_STRING);
         moed_cursor_take(c, length);
     }
-    return MOED_OK;
+    return 0;
 }
 
 static int parse_array(const struct moed_gguf_part *part, struct moed_gguf_key *key, unsigned depth,
@@ -129,7 +129,7 @@ static int skip_arrays(const struct moed_gguf_part *part, uint64_t n, unsigned d
     if (depth == MAX_DEPTH)
         return moed_fail(err, MOED_E_UNSUPPORTED,
                          "found arrays nested more than %d deep, expected fewer", MAX_DEPTH);
-    for (uint64_t i = 0; i < n && !c->failed && rc == MOED_OK; i++)
+    for (uint64_t i = 0; i < n && !c->failed && rc == 0; i++)
         rc = parse_array(part, &inner, depth + 1, c, err);
     return rc;
 }
@@ -166,7 +166,7 @@ static int parse_array(const struct moed_gguf_part *part, struct moed_gguf_key *
     if (key->element == MOED_GGUF_ARRAY)
         return skip_arrays(part, key->length, depth, c, err);
     key->at = moed_cursor_take(c, bytes);
-    return MOED_OK;
+    return 0;
 }
 
 static int parse_string(struct moed_gguf_part *part, struct moed_gguf_key *key,
@@ -174,12 +174,12 @@ static int parse_string(struct moed_gguf_part *part, struct moed_gguf_key *key,
 {
     const char *text = moed_gguf_take_string(part, c, GGUF_MAX_STRING, &key->length);
 
-    if (!text)
+    if (text == NULL)
         return moed_fail(err, MOED_E_BAD_FILE,
                          "found a string of %" PRIu64 " bytes, expected at most %u", key->length,
                          GGUF_MAX_STRING);
     key->at = (const uint8_t *)text;
-    return MOED_OK;
+    return 0;
 }
 
 static int parse_value(struct moed_gguf_part *part, struct moed_gguf_key *key,
@@ -197,7 +197,7 @@ static int parse_value(struct moed_gguf_part *part, struct moed_gguf_key *key,
                          "found value type %" PRIu32 ", expected a type of 0 to %d", key->type,
                          MOED_GGUF_F64);
     key->at = moed_cursor_take(c, size);
-    return MOED_OK;
+    return 0;
 }
 
 static int parse_key(struct moed_gguf_part *part, size_t i, struct moed_cursor *c,
@@ -207,21 +207,21 @@ static int parse_key(struct moed_gguf_part *part, size_t i, struct moed_cursor *
     uint64_t length;
 
     key->name = moed_gguf_take_string(part, c, GGUF_MAX_KEY_LENGTH, &length);
-    if (!key->name || length == 0 || !moed_gguf_is_plain(key->name, length))
+    if (key->name == NULL || length == 0 || !moed_gguf_is_plain(key->name, length))
         return moed_fail(err, MOED_E_BAD_FILE,
                          "key %zu of %zu: found a name of %" PRIu64
                          " bytes, expected 1 to %u of printable ASCII",
                          i + 1, part->n_keys, length, GGUF_MAX_KEY_LENGTH);
     const int rc = parse_value(part, key, c, err);
-    if (rc != MOED_OK)
+    if (rc != 0)
         moed_error_prefix(err, "key '%.*s'", SHOWN_KEY, key->name);
     return rc;
 }
 
 static int parse_keys(struct moed_gguf_part *part, struct moed_cursor *c, struct moed_error *err)
 {
-    part->keys = moed_calloc(part->n_keys, sizeof(*part->keys));
-    if (!part->keys)
+    part->keys = moed_calloc(part->n_keys, sizeof *part->keys);
+    if (part->keys == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %zu keys", part->n_keys);
     for (size_t i = 0; i < part->n_keys; i++) {
         const int rc = parse_key(part, i, c, err);
@@ -230,8 +230,8 @@ static int parse_keys(struct moed_gguf_part *part, struct moed_cursor *c, struct
                              "cut short: found its end at byte %" PRIu64
                              " inside key %zu of %zu ('%.*s'), expected all keys",
                              part->size, i + 1, part->n_keys, SHOWN_KEY,
-                             part->keys[i].name ? part->keys[i].name : "");
-        if (rc != MOED_OK)
+                             part->keys[i].name != NULL ? part->keys[i].name : "");
+        if (rc != 0)
             return rc;
     }
     return moed_gguf_sort_keys(part, err);
@@ -241,7 +241,7 @@ int moed_gguf_parse(struct moed_gguf_part *part, struct moed_cursor *c, struct m
 {
     int rc = parse_head(part, c, err);
 
-    if (rc == MOED_OK)
+    if (rc == 0)
         rc = parse_keys(part, c, err);
-    return rc == MOED_OK ? moed_gguf_parse_tensors(part, c, err) : rc;
+    return rc == 0 ? moed_gguf_parse_tensors(part, c, err) : rc;
 }

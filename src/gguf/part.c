@@ -29,7 +29,7 @@ static int open_file(struct moed_gguf_part *part, struct moed_error *err)
                          S_ISDIR(st.st_mode) ? "directory" : "device, pipe or socket");
     part->size = (uint64_t)st.st_size;
     part->changed = st.st_mtim;
-    return MOED_OK;
+    return 0;
 }
 
 static int read_at(const struct moed_gguf_part *part, uint64_t offset, uint64_t size, uint8_t *dst,
@@ -51,7 +51,7 @@ static int read_at(const struct moed_gguf_part *part, uint64_t offset, uint64_t 
         offset += (uint64_t)n;
         size -= (uint64_t)n;
     }
-    return MOED_OK;
+    return 0;
 }
 
 static void forget_header(struct moed_gguf_part *part)
@@ -73,11 +73,11 @@ static int try_header(struct moed_gguf_part *part, size_t size, bool *ran_out,
     forget_header(part);
     part->header = malloc(size > 0 ? size : 1);
     part->header_size = size;
-    if (!part->header)
+    if (part->header == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %zu bytes of header", size);
 
     int rc = read_at(part, 0, size, part->header, err);
-    if (rc != MOED_OK)
+    if (rc != 0)
         return rc;
     struct moed_cursor c = moed_cursor_init(part->header, size);
     rc = moed_gguf_parse(part, &c, err);
@@ -101,7 +101,7 @@ static int load_header(struct moed_gguf_part *part, struct moed_error *err)
         return moed_fail(err, MOED_E_UNSUPPORTED,
                          "found a header of more than %u MiB, expected a shorter one",
                          GGUF_MAX_HEADER >> 20);
-    if (rc != MOED_OK && err)
+    if (rc != 0 && err != NULL)
         *err = last;
     return rc;
 }
@@ -109,23 +109,23 @@ static int load_header(struct moed_gguf_part *part, struct moed_error *err)
 int moed_gguf_part_open(struct moed_gguf_part *part, char *path, struct moed_error *err)
 {
     *part = (struct moed_gguf_part){.path = path, .fd = -1};
-    if (!path)
+    if (path == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a file's name");
 
     int rc = open_file(part, err);
-    if (rc == MOED_OK)
+    if (rc == 0)
         rc = load_header(part, err);
-    if (rc != MOED_OK)
+    if (rc != 0)
         moed_error_prefix(err, "%s", path);
     return rc;
 }
 
 void moed_gguf_part_close(struct moed_gguf_part *part)
 {
-    if (!part->path)
+    if (part->path == NULL)
         return; /* never opened: its descriptor is not ours to close */
-    guard_remove(part->map ? part->guard : -1);
-    if (part->map)
+    guard_remove(part->map != NULL ? part->guard : -1);
+    if (part->map != NULL)
         munmap(part->map, part->size);
     if (part->fd >= 0)
         close(part->fd);
@@ -137,7 +137,7 @@ int moed_gguf_part_read(const struct moed_gguf_part *part, uint64_t offset, uint
                         void *dst, struct moed_error *err)
 {
     const int rc = read_at(part, offset, size, dst, err);
-    if (rc != MOED_OK)
+    if (rc != 0)
         moed_error_prefix(err, "%s", part->path);
     return rc;
 }

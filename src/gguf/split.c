@@ -29,18 +29,18 @@ static bool read_digits(const char *text, uint32_t *out)
 int moed_gguf_split_name(const char *path, struct moed_gguf_split *out, struct moed_error *err)
 {
     const char *slash = strrchr(path, '/');
-    const char *file = slash ? slash + 1 : path;
+    const char *file = slash != NULL ? slash + 1 : path;
     const size_t length = strlen(file);
     struct moed_gguf_split name;
 
     *out = (struct moed_gguf_split){.number = 1, .count = 1};
     if (length < SUFFIX_LENGTH)
-        return MOED_OK;
+        return 0;
     const char *suffix = file + length - SUFFIX_LENGTH;
     if (suffix[0] != '-' || memcmp(suffix + 6, "-of-", 4) != 0 ||
         strcmp(suffix + 15, ".gguf") != 0 || !read_digits(suffix + 1, &name.number) ||
         !read_digits(suffix + 10, &name.count))
-        return MOED_OK;
+        return 0;
     if (name.number < 1 || name.number > name.count || name.count > GGUF_MAX_PARTS)
         return moed_fail(err, MOED_E_BAD_FILE,
                          "%s: found the name of part %" PRIu32 " of %" PRIu32
@@ -48,7 +48,7 @@ int moed_gguf_split_name(const char *path, struct moed_gguf_split *out, struct m
                          path, name.number, name.count, GGUF_MAX_PARTS);
     name.prefix = (size_t)(suffix - path);
     *out = name;
-    return MOED_OK;
+    return 0;
 }
 
 char *moed_gguf_split_path(const char *path, const struct moed_gguf_split *split, uint32_t number)
@@ -66,7 +66,7 @@ char *moed_gguf_split_path(const char *path, const struct moed_gguf_split *split
 static bool is_there(const char *path, const struct moed_gguf_split *split, uint32_t number)
 {
     char *sibling = moed_gguf_split_path(path, split, number);
-    const bool there = !sibling || access(sibling, F_OK) == 0;
+    const bool there = sibling == NULL || access(sibling, F_OK) == 0;
 
     free(sibling);
     return there;
@@ -82,11 +82,11 @@ bool moed_gguf_split_is_whole(const char *path, const struct moed_gguf_split *sp
     for (uint32_t i = 1; i <= split->count; i++)
         if (i != split->number && is_there(path, split, i))
             return false;
-    whole = moed_gguf_part_open(&part, strdup(path), NULL) == MOED_OK;
+    whole = moed_gguf_part_open(&part, strdup(path), NULL) == 0;
     if (whole) {
         const int rc = moed_gguf_part_u64(&part, "split.count", &count, NULL);
 
-        whole = rc == MOED_E_NOT_FOUND || (rc == MOED_OK && count <= 1);
+        whole = rc == MOED_E_NOT_FOUND || (rc == 0 && count <= 1);
     }
     moed_gguf_part_close(&part);
     return whole;
@@ -103,7 +103,7 @@ static int check_key(const struct moed_gguf_part *part, const char *key, uint64_
         return moed_fail(err, MOED_E_BAD_FILE,
                          "key '%s': found none, expected %" PRIu64 " from the file's name", key,
                          expected);
-    if (rc == MOED_OK && found != expected)
+    if (rc == 0 && found != expected)
         return moed_fail(err, MOED_E_BAD_FILE,
                          "key '%s': found %" PRIu64 ", expected %" PRIu64 " from the file's name",
                          key, found, expected);
@@ -123,10 +123,10 @@ static int check_arch(const struct moed_gguf *gguf, const struct moed_gguf_part 
     int rc = moed_gguf_part_string(part, key, &own, err);
 
     if (rc == MOED_E_NOT_FOUND)
-        return MOED_OK; /* as parts after the first are written */
-    if (rc == MOED_OK)
+        return 0; /* as parts after the first are written */
+    if (rc == 0)
         rc = moed_gguf_part_string(&gguf->parts[0], key, &first, err);
-    if (rc == MOED_E_NOT_FOUND || (rc == MOED_OK && !same_text(first, own)))
+    if (rc == MOED_E_NOT_FOUND || (rc == 0 && !same_text(first, own)))
         return moed_fail(err, MOED_E_BAD_FILE,
                          "key '%s': found another than in the first part, expected the same: this "
                          "part belongs to a different model",
@@ -139,7 +139,7 @@ static int check_lone(const struct moed_gguf_part *part, struct moed_error *err)
     uint64_t count = 1;
     const int rc = moed_gguf_part_u64(part, "split.count", &count, err);
 
-    if (rc != MOED_E_NOT_FOUND && rc != MOED_OK)
+    if (rc != MOED_E_NOT_FOUND && rc != 0)
         return rc;
     if (count > 1)
         return moed_fail(err, MOED_E_BAD_FILE,
@@ -147,7 +147,7 @@ static int check_lone(const struct moed_gguf_part *part, struct moed_error *err)
                          ", expected its name to end in -NNNNN-of-%05" PRIu64
                          ".gguf so that the other parts can be found",
                          count, count);
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_split_check(const struct moed_gguf *gguf, const struct moed_gguf_split *split,
@@ -160,12 +160,12 @@ int moed_gguf_split_check(const struct moed_gguf *gguf, const struct moed_gguf_s
         rc = check_lone(part, err);
     } else {
         rc = check_key(part, "split.count", split->count, err);
-        if (rc == MOED_OK)
+        if (rc == 0)
             rc = check_key(part, "split.no", index, err);
-        if (rc == MOED_OK && index > 0)
+        if (rc == 0 && index > 0)
             rc = check_arch(gguf, part, err);
     }
-    if (rc != MOED_OK)
+    if (rc != 0)
         moed_error_prefix(err, "%s", part->path);
     return rc;
 }
@@ -177,15 +177,15 @@ int moed_gguf_split_check_total(const struct moed_gguf *gguf, struct moed_error 
         int rc = moed_gguf_part_u64(&gguf->parts[i], "split.tensors.count", &total, err);
         if (rc == MOED_E_NOT_FOUND)
             continue;
-        if (rc == MOED_OK && total != gguf->n_tensors)
+        if (rc == 0 && total != gguf->n_tensors)
             rc = moed_fail(err, MOED_E_BAD_FILE,
                            "key 'split.tensors.count': found %" PRIu64
                            ", expected the %zu tensors of all parts",
                            total, gguf->n_tensors);
-        if (rc != MOED_OK) {
+        if (rc != 0) {
             moed_error_prefix(err, "%s", gguf->parts[i].path);
             return rc;
         }
     }
-    return MOED_OK;
+    return 0;
 }

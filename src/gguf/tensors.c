@@ -12,7 +12,7 @@
 /* What a tensor may be that nobody needs: such a one has no bytes that could be read. */
 static int check_use(const struct moed_gguf_tensor *t, struct moed_error *err)
 {
-    if (!t->format)
+    if (t->format == NULL)
         return moed_fail(err, MOED_E_UNSUPPORTED,
                          "found tensor type %" PRIu32 ", expected one that this program knows",
                          t->type);
@@ -29,14 +29,14 @@ static int check_use(const struct moed_gguf_tensor *t, struct moed_error *err)
                          " elements, expected a multiple of %s's block, "
                          "%" PRIu32,
                          t->dims[0], t->format->name, t->format->block);
-    return MOED_OK;
+    return 0;
 }
 
 int moed_gguf_check_tensor(const struct moed_gguf_tensor *tensor, struct moed_error *err)
 {
     const int rc = check_use(tensor, err);
 
-    if (rc != MOED_OK)
+    if (rc != 0)
         moed_error_prefix(err, "tensor '%s'", tensor->name);
     return rc;
 }
@@ -58,13 +58,13 @@ static int measure(struct moed_gguf_tensor *t, struct moed_error *err)
                              d);
     }
     t->bytes = 0;
-    if (check_use(t, NULL) != MOED_OK)
-        return MOED_OK;
+    if (check_use(t, NULL) != 0)
+        return 0;
     if (!moed_format_row_bytes(t->format, t->dims[0], &row_bytes) ||
         !moed_mul(row_bytes, elements / t->dims[0], &t->bytes))
         return moed_fail(err, MOED_E_BAD_FILE,
                          "found a size in bytes that overflows, expected one under 2^64");
-    return MOED_OK;
+    return 0;
 }
 
 /* What follows a tensor's name. */
@@ -90,13 +90,13 @@ static int parse_tensor(struct moed_gguf_part *part, size_t i, struct moed_curso
     uint64_t length;
 
     t->name = moed_gguf_take_string(part, c, GGUF_MAX_NAME, &length);
-    if (!t->name || length == 0 || !moed_gguf_is_plain(t->name, length))
+    if (t->name == NULL || length == 0 || !moed_gguf_is_plain(t->name, length))
         return moed_fail(err, MOED_E_BAD_FILE,
                          "tensor %zu of %zu: found a name of %" PRIu64
                          " bytes, expected 1 to %u of printable ASCII",
                          i + 1, part->n_tensors, length, GGUF_MAX_NAME);
     const int rc = parse_body(t, c, err);
-    if (rc != MOED_OK)
+    if (rc != 0)
         moed_error_prefix(err, "tensor '%s'", t->name);
     return rc;
 }
@@ -121,7 +121,7 @@ static int place(const struct moed_gguf_part *part, struct moed_gguf_tensor *t, 
                          "tensor '%s': found its data at bytes %" PRIu64 " to %" PRIu64
                          ", expected it within the file's %" PRIu64 " bytes",
                          t->name, t->offset, end, part->size);
-    return MOED_OK;
+    return 0;
 }
 
 static int by_offset(const void *a, const void *b)
@@ -139,13 +139,13 @@ static int check_overlap(const struct moed_gguf_part *part, struct moed_error *e
     size_t n = 0; /* that have bytes */
     int rc = MOED_OK;
 
-    if (!sorted)
+    if (sorted == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %zu tensors", part->n_tensors);
     for (size_t i = 0; i < part->n_tensors; i++)
         if (part->tensors[i].bytes > 0)
             sorted[n++] = &part->tensors[i];
     qsort(sorted, n, size, by_offset);
-    for (size_t i = 1; i < n && rc == MOED_OK; i++) {
+    for (size_t i = 1; i < n && rc == 0; i++) {
         const uint64_t end = sorted[i - 1]->offset + sorted[i - 1]->bytes;
         if (sorted[i]->offset < end)
             rc = moed_fail(err, MOED_E_BAD_FILE,
@@ -162,7 +162,7 @@ static int place_all(struct moed_gguf_part *part, uint64_t header_end, struct mo
     uint64_t alignment, data_start;
     int rc = moed_gguf_part_alignment(part, &alignment, err);
 
-    if (rc != MOED_OK || part->n_tensors == 0)
+    if (rc != 0 || part->n_tensors == 0)
         return rc;
     if (!moed_align_up(header_end, alignment, &data_start))
         return moed_fail(err, MOED_E_BAD_FILE,
@@ -170,7 +170,7 @@ static int place_all(struct moed_gguf_part *part, uint64_t header_end, struct mo
                          ", expected one that can be aligned",
                          header_end);
     for (size_t i = 0; i < part->n_tensors; i++)
-        if ((rc = place(part, &part->tensors[i], alignment, data_start, err)) != MOED_OK)
+        if ((rc = place(part, &part->tensors[i], alignment, data_start, err)) != 0)
             return rc;
     return check_overlap(part, err);
 }
@@ -178,8 +178,8 @@ static int place_all(struct moed_gguf_part *part, uint64_t header_end, struct mo
 int moed_gguf_parse_tensors(struct moed_gguf_part *part, struct moed_cursor *c,
                             struct moed_error *err)
 {
-    part->tensors = moed_calloc(part->n_tensors, sizeof(*part->tensors));
-    if (!part->tensors)
+    part->tensors = moed_calloc(part->n_tensors, sizeof *part->tensors);
+    if (part->tensors == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %zu tensors", part->n_tensors);
     for (size_t i = 0; i < part->n_tensors; i++) {
         const int rc = parse_tensor(part, i, c, err);
@@ -188,8 +188,8 @@ int moed_gguf_parse_tensors(struct moed_gguf_part *part, struct moed_cursor *c,
                              "cut short: found its end at byte %" PRIu64
                              " inside tensor %zu of %zu ('%s'), expected all descriptions",
                              part->size, i + 1, part->n_tensors,
-                             part->tensors[i].name ? part->tensors[i].name : "");
-        if (rc != MOED_OK)
+                             part->tensors[i].name != NULL ? part->tensors[i].name : "");
+        if (rc != 0)
             return rc;
     }
     return place_all(part, (uint64_t)(c->at - part->header), err);

@@ -21,7 +21,7 @@ static bool condition_holds(const struct model_keys *keys, const struct model_co
 static bool row_fits(const struct model_arch *row, const struct model_keys *keys)
 {
     for (size_t i = 0; i < MOED_ARRAY_LEN(row->when); i++) {
-        if (row->when[i].key && !condition_holds(keys, &row->when[i]))
+        if (row->when[i].key != NULL && !condition_holds(keys, &row->when[i]))
             return false;
     }
     return true;
@@ -87,8 +87,8 @@ int model_arch_unknown(const struct moed_gguf *gguf, const char *name, struct mo
     char names[700];
     char router[240];
 
-    list_names(names, sizeof(names));
-    describe_router_keys(&keys, router, sizeof(router));
+    list_names(names, sizeof names);
+    describe_router_keys(&keys, router, sizeof router);
     return moed_fail(err, MOED_E_UNSUPPORTED,
                      "architecture \"%.40s\" is not in the table; of its router the file says:%s. "
                      "--arch-file FILE describes one more (src/model/README.md). Known:%s",

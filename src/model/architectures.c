@@ -407,5 +407,5 @@ static const struct model_arch table[] = {
 
 const struct model_arch *model_arch_at(size_t i)
 {
-    return i < sizeof(table) / sizeof(table[0]) ? &table[i] : NULL;
+    return i < sizeof table / sizeof table[0] ? &table[i] : NULL;
 }

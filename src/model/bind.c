@@ -15,7 +15,7 @@ int model_is_moe(const struct model_block *block, bool *out)
                              "the block has experts, but no router");
     if (!router || down)
         return 0;
-    if (model_find(block, "ffn_down.0", ".weight"))
+    if (model_find(block, "ffn_down.0", ".weight") != NULL)
         return model_missing(block, "ffn_down_exps", ".weight",
                              "the file has the old form, one tensor an expert: convert it anew");
     return model_missing(block, "ffn_down_exps", ".weight", "the block has a router");
@@ -57,11 +57,11 @@ static int bind_select_bias(const struct model_arch *arch, const struct model_bl
 {
     const struct moed_gguf_tensor *tensor = model_find(block, "exp_probs_b", ".bias");
 
-    if (!tensor)
+    if (tensor == NULL)
         tensor = model_find(block, "exp_probs_b", "");
-    if (!tensor && arch->select_bias == MODEL_REQUIRED)
+    if (tensor == NULL && arch->select_bias == MODEL_REQUIRED)
         return model_missing(block, "exp_probs_b", ".bias", "the router selects by it");
-    if (!tensor)
+    if (tensor == NULL)
         return 0;
     if (arch->select_bias == MODEL_NEVER)
         return moed_fail(block->err, MOED_E_UNSUPPORTED,
@@ -83,13 +83,13 @@ static int bind_latent(const struct model_block *block, struct moed_layer *out)
     out->latent = out->hidden;
     for (i = 0; i < MOED_ARRAY_LEN(names); i++) {
         down = model_find(block, names[i][0], ".weight");
-        if (down)
+        if (down != NULL)
             break;
     }
-    if (!down)
+    if (down == NULL)
         return 0;
     up = model_find(block, names[i][1], ".weight");
-    if (!up)
+    if (up == NULL)
         return model_missing(block, names[i][1], ".weight", "the block has its counterpart");
     rc = model_bind_matrix(block, down, (struct model_shape){{out->hidden, 0, 1}},
                            &out->latent_down);
@@ -107,7 +107,8 @@ static int bind_latent(const struct model_block *block, struct moed_layer *out)
 static int bind_shared(const struct model_arch *arch, const struct model_block *block,
                        struct moed_layer *out)
 {
-    const struct model_bank bank = {.suffix = arch->shared_suffix ? arch->shared_suffix : "_shexp",
+    const struct model_bank bank = {.suffix = arch->shared_suffix != NULL ? arch->shared_suffix
+                                                                          : "_shexp",
                                     .width = out->hidden,
                                     .count = 1,
                                     .up_is_fused = arch->shared_up_fused};
@@ -121,15 +122,15 @@ static int bind_shared(const struct model_arch *arch, const struct model_block *
                          "block %u has shared experts (ffn_down%s), which the rule of architecture "
                          "%s does not",
                          block->index, bank.suffix, arch->name);
-    if (gate && arch->shared != MODEL_SHARED_GATED)
+    if (gate != NULL && arch->shared != MODEL_SHARED_GATED)
         return moed_fail(block->err, MOED_E_UNSUPPORTED,
                          "tensor %s: the rule of architecture %s has no gate for shared experts",
                          gate->name, arch->name);
-    if (!gate && arch->shared == MODEL_SHARED_GATED)
+    if (gate == NULL && arch->shared == MODEL_SHARED_GATED)
         return model_missing(block, "ffn_gate_inp_shexp", ".weight",
                              "the shared expert is behind it");
     rc = model_bind_bank(block, &bank, &out->shared);
-    if (rc == 0 && gate)
+    if (rc == 0 && gate != NULL)
         rc = model_bind_vector(block, gate, (struct model_shape){{out->hidden, 1, 1}},
                                &out->shared_gate);
     return rc;
@@ -163,7 +164,7 @@ static int bind_chunks(const struct model_arch *arch, const struct model_block *
                          "block %u has a second bank of experts (ffn_down_chexps), which the rule "
                          "of architecture %s does not",
                          block->index, arch->name);
-    if (!down)
+    if (down == NULL)
         return model_missing(block, "ffn_down_chexps", ".weight", "a bank of experts needs it");
     bank.count = down->dims[2];
     if (bank.count == 0 || out->experts % bank.count != 0)
@@ -178,7 +179,7 @@ static int bind_norms(const struct model_arch *arch, const struct model_block *b
                       struct moed_layer *out)
 {
     const struct model_shape shape = {{out->hidden, 1, 1}};
-    const char *norm = arch->norm ? arch->norm : "ffn_norm";
+    const char *norm = arch->norm != NULL ? arch->norm : "ffn_norm";
     int rc = 0;
 
     if (arch->block.norm != MOED_NORM_NONE) {
@@ -187,7 +188,7 @@ static int bind_norms(const struct model_arch *arch, const struct model_block *b
             rc = model_bind_optional(block, norm, ".bias", shape, &out->norm_bias);
     }
     for (size_t i = 0; i < MOED_ARRAY_LEN(arch->post_norm); i++) {
-        if (rc == 0 && arch->post_norm[i] && !out->post_norm.tensor)
+        if (rc == 0 && arch->post_norm[i] != NULL && out->post_norm.tensor == NULL)
             rc = model_bind_optional(block, arch->post_norm[i], ".weight", shape, &out->post_norm);
     }
     return rc;
@@ -200,16 +201,16 @@ static void settle_rules(const struct model_arch *arch, const struct model_block
     struct moed_block_rule *block = &out->block;
     const char *with = arch->refuses_routing_with;
 
-    if (with && !model_find(in, with, ".weight") && !model_find(in, with, ""))
+    if (with != NULL && model_find(in, with, ".weight") == NULL && model_find(in, with, "") == NULL)
         out->router.refuses_routing = NULL;
     if (arch->softmax_groups_by_max && out->router.score == MOED_SCORE_SOFTMAX &&
-        !out->select_bias.tensor)
+        out->select_bias.tensor == NULL)
         out->router.group_score = MOED_GROUP_MAX;
     if (arch->shared_ffn_scale != 0.0F && out->shared.width != 0)
         block->ffn_scale = arch->shared_ffn_scale;
-    if (!out->norm.tensor && !block->refuses_norm)
+    if (out->norm.tensor == NULL && block->refuses_norm == NULL)
         block->refuses_norm = "the file has no norm tensor for this block";
-    if (!block->refuses_residual)
+    if (block->refuses_residual == NULL)
         block->refuses_residual = block->refuses_norm;
 }
 

@@ -55,7 +55,7 @@ static void say_choice(struct text *t, const struct moed_layer *layer)
         say(t, "of %u groups only the %u best count, by their %s; ", r->groups, r->groups_used,
             r->group_score == MOED_GROUP_MAX ? "best expert" : "two best experts");
     say(t, "the %u best by %s%s %s chosen", layer->used, selections[r->select].words,
-        layer->select_bias.tensor ? " plus a bias for selection alone" : "",
+        layer->select_bias.tensor != NULL ? " plus a bias for selection alone" : "",
         layer->used == 1 ? "is" : "are");
     if (r->weight_from == MOED_WEIGHT_SOFTMAX_CHOSEN)
         say(t, ", weighted by a softmax over them");
@@ -68,7 +68,7 @@ static void say_choice(struct text *t, const struct moed_layer *layer)
 
 static void say_words(struct text *t, const struct moed_layer *layer)
 {
-    if (layer->router.refuses_routing)
+    if (layer->router.refuses_routing != NULL)
         say(t, "Requests choose among the %u experts: %s; ", layer->experts,
             layer->router.refuses_routing);
     else
@@ -77,7 +77,7 @@ static void say_words(struct text *t, const struct moed_layer *layer)
         layer->router.weight_on_input ? "input" : "output");
     if (layer->shared.width != 0)
         say(t, " A shared expert of width %u is added%s.", layer->shared.width,
-            layer->shared_gate.tensor ? " behind its own sigmoid gate" : "");
+            layer->shared_gate.tensor != NULL ? " behind its own sigmoid gate" : "");
     if (layer->chunk_size != 0)
         say(t, " Each %u neighbours share a chunk of width %u, which their weights, times %g, add.",
             layer->chunk_size, layer->chunks.width, (double)layer->chunk_scale);
@@ -88,10 +88,10 @@ static void say_weights(struct text *t, const struct moed_layer *layer)
     const struct moed_router_rule *r = &layer->router;
     const bool chosen = r->weight_from == MOED_WEIGHT_SOFTMAX_CHOSEN;
 
-    say(t, "l = W x%s; s = %s; S = ", layer->router_bias.tensor ? " + b" : "",
+    say(t, "l = W x%s; s = %s; S = ", layer->router_bias.tensor != NULL ? " + b" : "",
         scores[r->score].function);
     say(t, "top%u(%s%s", layer->used, selections[r->select].function,
-        layer->select_bias.tensor ? " + c" : "");
+        layer->select_bias.tensor != NULL ? " + c" : "");
     if (r->groups > 1)
         say(t, " in the best %u of %u groups", r->groups_used, r->groups);
     say(t, "); w_e = ");
@@ -106,14 +106,15 @@ static void say_weights(struct text *t, const struct moed_layer *layer)
 static void say_formula(struct text *t, const struct moed_layer *layer)
 {
     say(t, " ");
-    if (!layer->router.refuses_routing)
+    if (layer->router.refuses_routing == NULL)
         say_weights(t, layer);
     say(t, "y = ");
     if (layer->block.ffn_scale != 1.0F)
         say(t, "%g (", (double)layer->block.ffn_scale);
     say(t, layer->router.weight_on_input ? "sum_S E_e(w_e x)" : "sum_S w_e E_e(x)");
     if (layer->shared.width != 0)
-        say(t, layer->shared_gate.tensor ? " + sigmoid(g x) E_shared(x)" : " + E_shared(x)");
+        say(t,
+            layer->shared_gate.tensor != NULL ? " + sigmoid(g x) E_shared(x)" : " + E_shared(x)");
     if (layer->chunk_size != 0)
         say(t, " + %g sum_S w_e C_(e div %u)(x)", (double)layer->chunk_scale, layer->chunk_size);
     say(t, layer->block.ffn_scale != 1.0F ? ")" : "");

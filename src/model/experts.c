@@ -13,10 +13,10 @@ static struct bank_names name_bank(const char *suffix)
 {
     struct bank_names n;
 
-    (void)snprintf(n.gate, sizeof(n.gate), "ffn_gate%s", suffix);
-    (void)snprintf(n.up, sizeof(n.up), "ffn_up%s", suffix);
-    (void)snprintf(n.down, sizeof(n.down), "ffn_down%s", suffix);
-    (void)snprintf(n.gate_up, sizeof(n.gate_up), "ffn_gate_up%s", suffix);
+    (void)snprintf(n.gate, sizeof n.gate, "ffn_gate%s", suffix);
+    (void)snprintf(n.up, sizeof n.up, "ffn_up%s", suffix);
+    (void)snprintf(n.down, sizeof n.down, "ffn_down%s", suffix);
+    (void)snprintf(n.gate_up, sizeof n.gate_up, "ffn_gate_up%s", suffix);
     return n;
 }
 
@@ -29,8 +29,10 @@ bool model_bank_present(const struct model_block *block, const char *suffix)
 {
     const struct bank_names n = name_bank(suffix);
 
-    return model_find(block, n.gate, ".weight") || model_find(block, n.up, ".weight") ||
-           model_find(block, n.down, ".weight") || model_find(block, n.gate_up, ".weight");
+    return model_find(block, n.gate, ".weight") != NULL ||
+           model_find(block, n.up, ".weight") != NULL ||
+           model_find(block, n.down, ".weight") != NULL ||
+           model_find(block, n.gate_up, ".weight") != NULL;
 }
 
 /* Views of the two halves of [gate; up]. */
@@ -64,15 +66,15 @@ static int bind_gate_and_up(const struct model_block *block, const struct model_
     const struct model_shape shape = {{bank->width, out->width, bank->count}};
     int rc;
 
-    if (gate && !gated)
+    if (gate != NULL && !gated)
         return moed_fail(block->err, MOED_E_BAD_FILE,
                          "tensor %s: the architecture's experts have no gate", gate->name);
-    if (!up)
+    if (up == NULL)
         return model_missing(block, n->up, ".weight", "a bank of experts needs it");
-    if (gated && !gate)
+    if (gated && gate == NULL)
         return model_missing(block, n->gate, ".weight", "a bank of gated experts needs it");
     rc = model_bind_matrix(block, up, shape, &out->up);
-    if (rc == 0 && gate)
+    if (rc == 0 && gate != NULL)
         rc = model_bind_matrix(block, gate, shape, &out->gate);
     return rc;
 }
@@ -87,7 +89,7 @@ static int bind_fused_bias(const struct model_block *block, const struct model_b
     struct moed_weight both;
     int rc;
 
-    if (!tensor)
+    if (tensor == NULL)
         return 0;
     rc = model_bind_vector(block, tensor, shape, &both);
     if (rc != 0)
@@ -117,13 +119,13 @@ static int bind_extras(const struct model_block *block, const struct model_bank 
             rc = model_bind_optional(block, n->gate_up, ".scale", scale, &out->gate_scale);
         out->up_scale = out->gate_scale;
     }
-    if (rc == 0 && !out->gate_bias.tensor)
+    if (rc == 0 && out->gate_bias.tensor == NULL)
         rc = model_bind_optional(block, n->gate, ".bias", inner, &out->gate_bias);
-    if (rc == 0 && !out->up_bias.tensor)
+    if (rc == 0 && out->up_bias.tensor == NULL)
         rc = model_bind_optional(block, n->up, ".bias", inner, &out->up_bias);
-    if (rc == 0 && !out->gate_scale.tensor)
+    if (rc == 0 && out->gate_scale.tensor == NULL)
         rc = model_bind_optional(block, n->gate, ".scale", scale, &out->gate_scale);
-    if (rc == 0 && !out->up_scale.tensor)
+    if (rc == 0 && out->up_scale.tensor == NULL)
         rc = model_bind_optional(block, n->up, ".scale", scale, &out->up_scale);
     if (rc == 0)
         rc = model_bind_optional(block, n->down, ".bias", outer, &out->down_bias);
@@ -141,7 +143,7 @@ int model_bind_bank(const struct model_block *block, const struct model_bank *ba
     const bool is_fused = model_find(block, fused, ".weight") != NULL;
     int rc;
 
-    if (!down)
+    if (down == NULL)
         return model_missing(block, n.down, ".weight", "a bank of experts needs it");
     rc = model_bind_matrix(block, down, (struct model_shape){{0, bank->width, bank->count}},
                            &out->down);

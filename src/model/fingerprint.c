@@ -22,10 +22,10 @@ static void add(struct moed_sha256 *s, const char *format, ...)
     int n;
 
     va_start(args, format);
-    n = vsnprintf(line, sizeof(line), format, args);
+    n = vsnprintf(line, sizeof line, format, args);
     va_end(args);
     if (n > 0)
-        moed_sha256_update(s, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+        moed_sha256_update(s, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
 static void add_experts(struct moed_sha256 *s, const char *name, const struct moed_experts *bank)
@@ -75,7 +75,7 @@ static int take_all(struct moed_sha256 *s, const struct moed_model *model,
                     const struct moed_gguf_tensor *tensor, struct moed_error *err)
 {
     uint8_t *buffer = malloc(CHUNK);
-    int rc = buffer ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for a fingerprint");
+    int rc = buffer != NULL ? 0 : moed_fail(err, MOED_E_NO_MEMORY, "no memory for a fingerprint");
 
     for (uint64_t at = 0; rc == 0 && at < tensor->bytes; at += CHUNK) {
         const uint64_t left = tensor->bytes - at;
@@ -120,7 +120,7 @@ static int add_layer(struct moed_sha256 *s, const struct moed_model *model,
     for (size_t i = 0; rc == 0 && (role = model_role_at(i)); i++) {
         const struct moed_gguf_tensor *t = model_role_weight(layer, role)->tensor;
 
-        if (!t)
+        if (t == NULL)
             continue;
         add(s, "%s %s %u %llu %llu %llu %llu\n", role->name, t->name, t->format->id,
             (unsigned long long)t->dims[0], (unsigned long long)t->dims[1],

@@ -12,7 +12,7 @@
 /* Scales are one row for all experts; to pick from them, each must be a row of its own. */
 static int split_scale(struct moed_weight *scale, struct moed_error *err)
 {
-    if (!scale->tensor || scale->cols == 1)
+    if (scale->tensor == NULL || scale->cols == 1)
         return 0;
     if (scale->format->block != 1)
         return moed_fail(err, MOED_E_UNSUPPORTED,
@@ -37,7 +37,7 @@ static int pick(struct moed_experts *bank, uint32_t n, const uint32_t *picked,
     for (size_t i = 0; rc == 0 && i < MOED_ARRAY_LEN(scales); i++)
         rc = split_scale(scales[i], err);
     for (size_t i = 0; rc == 0 && i < MOED_ARRAY_LEN(all); i++) {
-        all[i]->count = all[i]->tensor ? n : 0;
+        all[i]->count = all[i]->tensor != NULL ? n : 0;
         all[i]->picked = picked;
     }
     return rc;
@@ -50,7 +50,7 @@ static int list(const bool *chosen, uint32_t count, uint32_t **members, int32_t 
 
     *members = moed_calloc(count, sizeof **members);
     *place = moed_calloc(count, sizeof **place);
-    if (!*members || !*place)
+    if (*members == NULL || *place == NULL)
         return MOED_E_NO_MEMORY;
     for (uint32_t i = 0; i < count; i++) {
         (*place)[i] = chosen[i] ? (int32_t)n : -1;
@@ -116,7 +116,7 @@ int model_hold(const char *text, struct moed_layer *layer, struct model_held *li
     layer->primary = chosen[0];
     if (layer->held == layer->experts)
         return 0;
-    if (layer->latent_norm.tensor)
+    if (layer->latent_norm.tensor != NULL)
         return moed_fail(err, MOED_E_UNSUPPORTED,
                          "experts \"%.60s\": layer %u norms the sum of its experts (tensor %s), so "
                          "that parts of it do not add up",

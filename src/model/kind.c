@@ -41,7 +41,8 @@ static bool has_experts(const struct moed_gguf *gguf)
     for (size_t i = 0; i < moed_gguf_tensor_count(gguf); i++) {
         const char *name = moed_gguf_tensor_at(gguf, i)->name;
 
-        if (strstr(name, "_exps.") || strstr(name, ".ffn_gate_inp.") || strstr(name, "_gate.0."))
+        if (strstr(name, "_exps.") != NULL || strstr(name, ".ffn_gate_inp.") != NULL ||
+            strstr(name, "_gate.0.") != NULL)
             return true;
     }
     return false;
@@ -60,5 +61,5 @@ int model_check_kind(const struct moed_gguf *gguf, const char *arch, struct moed
     return moed_fail(err, MOED_E_UNSUPPORTED,
                      "no MoE layer: found a dense model%s%.40s, in which no tensor is of a router "
                      "(ffn_gate_inp) or of experts (ffn_down_exps), expected a mixture of experts",
-                     arch ? " of architecture " : "", arch ? arch : "");
+                     arch != NULL ? " of architecture " : "", arch != NULL ? arch : "");
 }

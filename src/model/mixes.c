@@ -55,11 +55,12 @@ static const struct moed_format *fallback_for(const struct moed_format *format)
 const struct moed_format *model_mix_format(const struct model_mix *mix,
                                            const struct model_place *place, uint64_t cols)
 {
-    const bool better = place->down && mix->better_in && mix->better_in(place->block, place->depth);
+    const bool better =
+        place->down && mix->better_in != NULL && mix->better_in(place->block, place->depth);
     const struct moed_format *format =
-        moed_format_by_name(better                         ? mix->better
-                            : place->shared && mix->shared ? mix->shared
-                                                           : mix->base);
+        moed_format_by_name(better                                 ? mix->better
+                            : place->shared && mix->shared != NULL ? mix->shared
+                                                                   : mix->base);
 
     if (cols % format->block != 0)
         format = fallback_for(format);
@@ -75,10 +76,10 @@ static int unknown_type(const char *name, struct moed_error *err)
     size_t used = 0;
 
     for (size_t i = 0; i < MOED_ARRAY_LEN(mixes); i++)
-        used += (size_t)snprintf(known + used, sizeof(known) - used, " %s", mixes[i].name);
-    for (size_t i = 0; (format = moed_format_at(i)) && used < sizeof(known); i++) {
-        if (format->fill)
-            used += (size_t)snprintf(known + used, sizeof(known) - used, " %s", format->name);
+        used += (size_t)snprintf(known + used, sizeof known - used, " %s", mixes[i].name);
+    for (size_t i = 0; (format = moed_format_at(i)) && used < sizeof known; i++) {
+        if (format->fill != NULL)
+            used += (size_t)snprintf(known + used, sizeof known - used, " %s", format->name);
     }
     return moed_fail(err, MOED_E_USAGE, "type \"%.40s\" cannot be written; known:%s", name, known);
 }
@@ -94,7 +95,7 @@ int model_mix_find(const char *name, struct model_mix *out, struct moed_error *e
         }
     }
     format = moed_format_by_name(name);
-    if (!format || !format->fill)
+    if (format == NULL || format->fill == NULL)
         return unknown_type(name, err);
     *out = (struct model_mix){.name = format->name, .base = format->name};
     return 0;

@@ -23,7 +23,7 @@ static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
 
-    return slash ? slash + 1 : path;
+    return slash != NULL ? slash + 1 : path;
 }
 
 /* The file's own name, as text, where it tells none: a name is only for show, so that a key of
@@ -36,7 +36,7 @@ static int name_by_path(struct open_model *m, const char *path)
     if (length > 5 && strcmp(name + length - 5, ".gguf") == 0)
         length -= 5;
     m->name = malloc(3 * length + 1);
-    if (!m->name)
+    if (m->name == NULL)
         return MOED_E_NO_MEMORY;
     moed_clean_text(m->name, name, length);
     return 0;
@@ -56,18 +56,18 @@ static int read_name(struct open_model *m, const char *path, struct moed_error *
 static int find_row(struct open_model *m, const char *arch_file, struct moed_error *err)
 {
     const char *name = m->model.arch;
-    int rc = arch_file ? model_side_read(arch_file, m->model.gguf, name, &m->side, err) : 0;
+    int rc = arch_file != NULL ? model_side_read(arch_file, m->model.gguf, name, &m->side, err) : 0;
 
     if (rc != 0)
         return rc;
-    if (arch_file && strcmp(m->side.row.name, name) == 0)
+    if (arch_file != NULL && strcmp(m->side.row.name, name) == 0)
         m->source.arch = &m->side.row;
     else
         m->source.arch = model_arch_find(m->model.gguf, name, name);
-    if (m->source.arch)
+    if (m->source.arch != NULL)
         return 0;
     rc = model_arch_unknown(m->model.gguf, name, err);
-    if (arch_file)
+    if (arch_file != NULL)
         moed_error_prefix(err, "%s describes architecture \"%s\"", arch_file, m->side.row.name);
     return rc;
 }
@@ -122,8 +122,8 @@ static int check_blocks(const struct open_model *m, struct moed_error *err)
 
 static int find_moe_layers(struct open_model *m, struct moed_error *err)
 {
-    m->moe_layers = moed_calloc(m->model.block_count, sizeof(*m->moe_layers));
-    if (!m->moe_layers)
+    m->moe_layers = moed_calloc(m->model.block_count, sizeof *m->moe_layers);
+    if (m->moe_layers == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u blocks", m->model.block_count);
     m->model.moe_layers = m->moe_layers;
     for (uint32_t i = 0; i < m->model.block_count; i++) {
@@ -150,12 +150,12 @@ static int choose_layers(const struct open_model *m, const char *layers, bool *c
 {
     const struct moed_model *model = &m->model;
     const struct model_choice among = {"layers", "block", "the model", model->block_count};
-    int rc = layers ? model_select(layers, &among, chosen, err) : 0;
+    int rc = layers != NULL ? model_select(layers, &among, chosen, err) : 0;
 
     for (uint32_t i = 0; rc == 0 && i < model->block_count; i++) {
         const bool is_moe = moed_model_has_moe_layer(model, i);
 
-        if (!layers)
+        if (layers == NULL)
             chosen[i] = is_moe;
         else if (chosen[i] && !is_moe)
             rc =
@@ -175,9 +175,9 @@ static int bind_layers(struct open_model *m, const bool *chosen, const char *exp
 
     for (uint32_t i = 0; i < model->block_count; i++)
         n += chosen[i];
-    model->layers = moed_calloc(n, sizeof(*model->layers));
-    m->held = moed_calloc(n, sizeof(*m->held));
-    if (!model->layers || !m->held)
+    model->layers = moed_calloc(n, sizeof *model->layers);
+    m->held = moed_calloc(n, sizeof *m->held);
+    if (model->layers == NULL || m->held == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u layers", n);
     for (uint32_t i = 0; i < model->block_count; i++) {
         const struct model_block block = {model->gguf, i, err};
@@ -186,7 +186,7 @@ static int bind_layers(struct open_model *m, const bool *chosen, const char *exp
         if (!chosen[i])
             continue;
         rc = model_bind_layer(&m->source, &block, &model->layers[model->n_layers]);
-        if (rc == 0 && experts)
+        if (rc == 0 && experts != NULL)
             rc = model_hold(experts, &model->layers[model->n_layers], &m->held[model->n_layers],
                             err);
         if (rc != 0)
@@ -199,19 +199,19 @@ static int bind_layers(struct open_model *m, const bool *chosen, const char *exp
 /* The container's messages begin with the file already. */
 static void name_file(const char *path, struct moed_error *err)
 {
-    if (err && strncmp(err->message, path, strlen(path)) != 0)
+    if (err != NULL && strncmp(err->message, path, strlen(path)) != 0)
         moed_error_prefix(err, "%s", path);
 }
 
 int moed_model_open(const char *path, const struct moed_model_options *options,
                     struct moed_model **out, struct moed_error *err)
 {
-    const struct moed_model_options o = options ? *options : (struct moed_model_options){0};
+    const struct moed_model_options o = options != NULL ? *options : (struct moed_model_options){0};
     bool chosen[MODEL_MAX_BLOCKS] = {false};
-    struct open_model *m = calloc(1, sizeof(*m));
+    struct open_model *m = calloc(1, sizeof *m);
     int rc;
 
-    if (!m)
+    if (m == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "%s: no memory for a model", path);
     rc = moed_gguf_open(path, &m->model.gguf, err);
     if (rc != 0) /* its message names the file */
@@ -242,11 +242,11 @@ void moed_model_close(struct moed_model *model)
 {
     struct open_model *m = (struct open_model *)model;
 
-    if (!m)
+    if (m == NULL)
         return;
     moed_gguf_close(m->model.gguf);
     model_side_free(&m->side);
-    for (uint32_t i = 0; m->held && i < m->model.n_layers; i++)
+    for (uint32_t i = 0; m->held != NULL && i < m->model.n_layers; i++)
         model_held_free(&m->held[i]);
     free(m->held);
     free(m->model.layers);
@@ -286,7 +286,7 @@ struct moed_set moed_model_served(const struct moed_model *model)
 
 bool moed_layer_holds(const struct moed_layer *layer, uint32_t expert)
 {
-    return !layer->routed.place || layer->routed.place[expert] >= 0;
+    return layer->routed.place == NULL || layer->routed.place[expert] >= 0;
 }
 
 static bool holds_expert(const void *layer, uint32_t expert)

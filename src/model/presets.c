@@ -55,5 +55,5 @@ static const struct model_preset presets[] = {
 
 const struct model_preset *model_preset_at(size_t i)
 {
-    return i < sizeof(presets) / sizeof(presets[0]) ? &presets[i] : NULL;
+    return i < sizeof presets / sizeof presets[0] ? &presets[i] : NULL;
 }

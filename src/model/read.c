@@ -8,13 +8,13 @@ int moed_weight_read(const struct moed_model *model, const struct moed_weight *w
 {
     uint64_t row; /* of the tensor */
 
-    if (!weight->tensor || rows.expert >= weight->count || rows.first > weight->rows ||
+    if (weight->tensor == NULL || rows.expert >= weight->count || rows.first > weight->rows ||
         rows.n > weight->rows - rows.first)
         return moed_fail(err, MOED_E_INTERNAL, "read of rows %llu + %llu of expert %llu of %s",
                          (unsigned long long)rows.first, (unsigned long long)rows.n,
                          (unsigned long long)rows.expert,
-                         weight->tensor ? weight->tensor->name : "an absent tensor");
-    row = (weight->picked ? weight->picked[rows.expert] : rows.expert) * weight->stride +
+                         weight->tensor != NULL ? weight->tensor->name : "an absent tensor");
+    row = (weight->picked != NULL ? weight->picked[rows.expert] : rows.expert) * weight->stride +
           weight->first_row + rows.first;
     return moed_gguf_read(model->gguf, weight->tensor, row * weight->row_bytes,
                           rows.n * weight->row_bytes, dst, err);
@@ -31,12 +31,12 @@ int moed_weight_read_f32(const struct moed_model *model, const struct moed_weigh
     int rc = 0;
 
     *out = NULL;
-    if (!weight->tensor || weight->count == 0)
+    if (weight->tensor == NULL || weight->count == 0)
         return 0;
     packed = moed_calloc(1, expert_bytes);
     if (moed_mul(weight->count, expert_floats, &total))
         floats = moed_aligned_alloc(total, sizeof(float));
-    if (!packed || !floats) {
+    if (packed == NULL || floats == NULL) {
         rc = moed_fail(err, MOED_E_NO_MEMORY, "no memory for tensor %s", weight->tensor->name);
         goto out;
     }

@@ -268,7 +268,8 @@ int model_check_keys(const struct model_source *source, const struct model_block
                      const struct moed_layer *layer)
 {
     const struct model_arch *arch = source->arch;
-    const char *width_key = arch->width_key ? arch->width_key : "expert_feed_forward_length";
+    const char *width_key =
+        arch->width_key != NULL ? arch->width_key : "expert_feed_forward_length";
     int rc = check_key(source, block, "embedding_length", layer->hidden, "ffn_gate_inp.weight");
 
     if (rc == 0)

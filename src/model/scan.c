@@ -25,9 +25,9 @@ const char *moed_scan_fault(const struct moed_weight *weight, unsigned seen)
 
 void moed_scan_name(const struct moed_weight *weight, uint64_t at, char *out, size_t size)
 {
-    const uint64_t expert = weight->picked ? weight->picked[at] : at;
+    const uint64_t expert = weight->picked != NULL ? weight->picked[at] : at;
 
-    if (weight->count > 1 || weight->picked)
+    if (weight->count > 1 || weight->picked != NULL)
         (void)snprintf(out, size, "tensor %s, expert %llu", weight->tensor->name,
                        (unsigned long long)expert);
     else
@@ -61,17 +61,17 @@ int moed_scan_layer(const struct moed_model *model, const struct moed_layer *lay
         uint8_t *buffer;
         unsigned seen;
 
-        if (!w->tensor || w->count == 0)
+        if (w->tensor == NULL || w->count == 0)
             continue;
         buffer = moed_calloc(ROWS_AT_ONCE, w->row_bytes);
-        if (!buffer)
+        if (buffer == NULL)
             return moed_fail(err, MOED_E_NO_MEMORY, "no memory to read tensor %s", w->tensor->name);
         for (uint64_t at = 0; rc == 0 && at < w->count; at++) {
             const char *fault;
 
             rc = scan_expert(model, w, at, buffer, &seen, err);
             fault = rc == 0 ? moed_scan_fault(w, seen) : NULL;
-            if (fault)
+            if (fault != NULL)
                 found(context, w, at, fault);
         }
         free(buffer);

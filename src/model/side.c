@@ -124,7 +124,7 @@ static int set_word(struct reader *r, const struct entry *e, const char *words, 
 
     if (place < 0)
         return complain(r, e->name, e->value, words);
-    memcpy(field, &place, sizeof(place)); /* every enum of the row is as large as an int */
+    memcpy(field, &place, sizeof place); /* every enum of the row is as large as an int */
     return 0;
 }
 
@@ -154,7 +154,7 @@ static int set_key(struct reader *r, const struct entry *e)
 
     if (field <= MODEL_FIELD_END)
         return complain(r, "key", e->name + strlen("key."), fields + 1);
-    if (required) {
+    if (required != NULL) {
         *required++ = '\0';
         required += strspn(required, " \t");
         if (strcmp(required, "required") != 0)
@@ -177,7 +177,7 @@ static int set_like(struct reader *r, const struct entry *e)
     const struct model_arch *row = model_arch_find(r->gguf, r->arch, e->value);
     const char *name = r->out->row.name;
 
-    if (!row)
+    if (row == NULL)
         return complain(r, "like", e->value, "an architecture of moed's table");
     r->out->row = *row;
     r->out->row.name = name;
@@ -212,7 +212,7 @@ static char *trim(char *text)
 
     text += strspn(text, " \t\r");
     n = strlen(text);
-    while (n > 0 && strchr(" \t\r", text[n - 1]))
+    while (n > 0 && strchr(" \t\r", text[n - 1]) != NULL)
         text[--n] = '\0';
     return text;
 }
@@ -223,7 +223,7 @@ static int split(const struct reader *r, char *line, struct entry *out)
     char *equals = strchr(line, '=');
 
     *out = (struct entry){line, line};
-    if (!equals)
+    if (equals == NULL)
         return complain(r, "the line", line, "\"name = value\"");
     *equals = '\0';
     out->name = trim(line);

@@ -34,7 +34,7 @@ static int write_u32(const struct synth *s, const char *suffix, uint32_t value)
 {
     char key[96];
 
-    (void)snprintf(key, sizeof(key), "%s.%s", s->shape.arch->name, suffix);
+    (void)snprintf(key, sizeof key, "%s.%s", s->shape.arch->name, suffix);
     return moed_gguf_writer_u32(s->writer, key, value);
 }
 
@@ -42,7 +42,7 @@ static int write_f32(const struct synth *s, const char *suffix, float value)
 {
     char key[96];
 
-    (void)snprintf(key, sizeof(key), "%s.%s", s->shape.arch->name, suffix);
+    (void)snprintf(key, sizeof key, "%s.%s", s->shape.arch->name, suffix);
     return moed_gguf_writer_f32(s->writer, key, value);
 }
 
@@ -59,7 +59,7 @@ static int write_preset_key(const struct synth *s, const struct model_preset_key
     case PRESET_KEY_END:
         break;
     }
-    (void)snprintf(key, sizeof(key), "%s.%s", s->shape.arch->name, k->key);
+    (void)snprintf(key, sizeof key, "%s.%s", s->shape.arch->name, k->key);
     return moed_gguf_writer_bool(s->writer, key, k->value != 0.0);
 }
 
@@ -69,7 +69,7 @@ static int write_keys(const struct synth *s)
     char name[96];
     int rc = moed_gguf_writer_string(s->writer, "general.architecture", s->shape.arch->name);
 
-    (void)snprintf(name, sizeof(name), "%s synthetic %s", p->name, s->shape.mix.name);
+    (void)snprintf(name, sizeof name, "%s synthetic %s", p->name, s->shape.mix.name);
     if (rc == 0)
         rc = moed_gguf_writer_string(s->writer, "general.name", name);
     if (rc == 0)
@@ -156,7 +156,7 @@ const char *moed_synth_preset_name(size_t i)
 {
     const struct model_preset *preset = model_preset_at(i);
 
-    return preset ? preset->name : NULL;
+    return preset != NULL ? preset->name : NULL;
 }
 
 static const struct model_preset *find_preset(const char *name, struct moed_error *err)
@@ -168,8 +168,8 @@ static const struct model_preset *find_preset(const char *name, struct moed_erro
     for (size_t i = 0; (p = model_preset_at(i)); i++) {
         if (strcasecmp(p->name, name) == 0)
             return p;
-        if (used < sizeof(known))
-            used += (size_t)snprintf(known + used, sizeof(known) - used, " %s", p->name);
+        if (used < sizeof known)
+            used += (size_t)snprintf(known + used, sizeof known - used, " %s", p->name);
     }
     moed_fail(err, MOED_E_USAGE, "preset \"%.40s\" is not known; known:%s", name, known);
     return NULL;
@@ -181,7 +181,7 @@ static const struct model_arch *find_arch(const char *name)
     const struct model_arch *row;
 
     for (size_t i = 0; (row = model_arch_at(i)); i++) {
-        if (strcmp(row->name, name) == 0 && !row->when[0].key)
+        if (strcmp(row->name, name) == 0 && row->when[0].key == NULL)
             break;
     }
     return row;
@@ -191,7 +191,7 @@ static int read_options(const struct moed_synth_options *options, struct synth *
 {
     const struct model_preset *preset = find_preset(options->preset, s->err);
 
-    if (!preset)
+    if (preset == NULL)
         return MOED_E_USAGE;
     if (options->layers == 0 || options->layers > MODEL_MAX_BLOCKS)
         return moed_fail(s->err, MOED_E_USAGE,
@@ -203,7 +203,8 @@ static int read_options(const struct moed_synth_options *options, struct synth *
     s->layers = options->layers;
     s->shape.depth = s->layers > preset->depth ? s->layers : preset->depth;
     moed_random_seed(&s->random, options->seed);
-    return model_mix_find(options->type ? options->type : preset->type, &s->shape.mix, s->err);
+    return model_mix_find(options->type != NULL ? options->type : preset->type, &s->shape.mix,
+                          s->err);
 }
 
 /* Whatever is there may be a model that took a day to download. */
@@ -228,7 +229,7 @@ int moed_synth(const char *path, const struct moed_synth_options *options, struc
     if (rc != 0)
         return rc;
     s.buffer = moed_aligned_alloc(1, BUFFER_BYTES);
-    if (!s.buffer)
+    if (s.buffer == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for a buffer of %zu bytes",
                          BUFFER_BYTES);
     rc = moed_gguf_writer_create(path, &s.writer, err);

@@ -15,7 +15,7 @@ static struct synth_tensor *add(struct synth_block *b, const char *name, const c
     struct synth_tensor *t = &b->tensors[b->n++];
 
     *t = (struct synth_tensor){.format = moed_format_by_name("F32"), .sigma = SMALL_SIGMA};
-    (void)snprintf(t->name, sizeof(t->name), "blk.%u.%s%s", b->index, name, suffix);
+    (void)snprintf(t->name, sizeof t->name, "blk.%u.%s%s", b->index, name, suffix);
     return t;
 }
 
@@ -49,9 +49,9 @@ static void add_bank(struct synth_block *b, const char *suffix, uint64_t width, 
     const uint64_t in[3] = {hidden, width, count}, out[3] = {width, hidden, count};
     char gate[32], up[32], down[32];
 
-    (void)snprintf(gate, sizeof(gate), "ffn_gate%s", suffix);
-    (void)snprintf(up, sizeof(up), "ffn_up%s", suffix);
-    (void)snprintf(down, sizeof(down), "ffn_down%s", suffix);
+    (void)snprintf(gate, sizeof gate, "ffn_gate%s", suffix);
+    (void)snprintf(up, sizeof up, "ffn_up%s", suffix);
+    (void)snprintf(down, sizeof down, "ffn_down%s", suffix);
     add_matrix(b, gate, false, in);
     add_matrix(b, up, false, in);
     add_matrix(b, down, true, out);
@@ -70,8 +70,8 @@ void synth_block_init(struct synth_block *b, const struct synth_shape *shape, ui
     b->shape = shape;
     b->index = index;
     b->n = 0;
-    t = add_vector(b, shape->arch->norm ? shape->arch->norm : DEFAULT_NORM, ".weight", p->hidden,
-                   1);
+    t = add_vector(b, shape->arch->norm != NULL ? shape->arch->norm : DEFAULT_NORM, ".weight",
+                   p->hidden, 1);
     t->mean = 1.0F;
     t = add_vector(b, "ffn_gate_inp", ".weight", p->hidden, p->experts);
     t->sigma = ROUTER_SIGMA / sqrtf((float)p->hidden);

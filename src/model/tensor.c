@@ -10,7 +10,7 @@ const struct moed_gguf_tensor *model_find(const struct model_block *block, const
 {
     char full[MODEL_NAME_MAX];
 
-    (void)snprintf(full, sizeof(full), "blk.%u.%s%s", block->index, name, suffix);
+    (void)snprintf(full, sizeof full, "blk.%u.%s%s", block->index, name, suffix);
     return moed_gguf_find(block->gguf, full);
 }
 
@@ -71,7 +71,7 @@ static int bind(const struct model_block *block, const struct moed_gguf_tensor *
         rc = check_shape(block, tensor, &expected);
     if (rc != 0)
         return rc;
-    if (!format->decode)
+    if (format->decode == NULL)
         return moed_fail(block->err, MOED_E_UNSUPPORTED,
                          "tensor %s: type %s (number %u) has no decoder here", tensor->name,
                          format->name, format->id);
@@ -112,7 +112,7 @@ int model_bind_optional(const struct model_block *block, const char *name, const
 {
     const struct moed_gguf_tensor *tensor = model_find(block, name, suffix);
 
-    return tensor ? model_bind_vector(block, tensor, expected, out) : 0;
+    return tensor != NULL ? model_bind_vector(block, tensor, expected, out) : 0;
 }
 
 int model_missing(const struct model_block *block, const char *name, const char *suffix,

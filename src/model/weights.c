@@ -61,7 +61,7 @@ uint64_t model_layer_bytes(const struct moed_layer *layer)
     for (size_t i = 0; i < MOED_ARRAY_LEN(roles); i++) {
         const struct moed_weight *w = model_role_weight(layer, &roles[i]);
 
-        if (w->tensor && !seen_before(layer, i))
+        if (w->tensor != NULL && !seen_before(layer, i))
             bytes += w->count * w->rows * w->row_bytes;
     }
     return bytes;

@@ -14,8 +14,8 @@ int moed_plan_init(struct moed_plan *plan, uint32_t experts, uint32_t max_pairs)
     plan->begin = moed_calloc(most + 1, sizeof *plan->begin);
     plan->row = moed_calloc(max_pairs, sizeof *plan->row);
     plan->weight = moed_calloc(max_pairs, sizeof *plan->weight);
-    if (plan->active && plan->begin && plan->row && plan->weight)
-        return MOED_OK;
+    if (plan->active != NULL && plan->begin != NULL && plan->row != NULL && plan->weight != NULL)
+        return 0;
     moed_plan_fini(plan);
     return MOED_E_NO_MEMORY;
 }
@@ -34,7 +34,7 @@ static int32_t expert_at(const struct moed_plan_input *in, size_t slot)
 {
     const int32_t e = in->ids[slot];
 
-    return e < 0 || (in->place && in->place[e] < 0) ? -1 : e;
+    return e < 0 || (in->place != NULL && in->place[e] < 0) ? -1 : e;
 }
 
 /* The weight of the chunk of a row's slot s: of all experts of the row that share it, told at the
@@ -66,7 +66,7 @@ static void for_each_pair(struct moed_plan *plan, const struct moed_plan_input *
     for (uint32_t t = 0; t < in->rows; t++) {
         const size_t at = (size_t)t * in->slots;
 
-        for (uint32_t s = 0; s < in->slots && !(in->skip && in->skip[t]); s++) {
+        for (uint32_t s = 0; s < in->slots && !(in->skip != NULL && in->skip[t]); s++) {
             const int32_t e = expert_at(in, at + s);
 
             if (e < 0)
@@ -75,7 +75,7 @@ static void for_each_pair(struct moed_plan *plan, const struct moed_plan_input *
             if (in->chunk_size > 0 && chunk_weight(in, at, s, &chunk))
                 pair(plan, in->experts + 1 + (uint32_t)e / in->chunk_size, t, chunk);
         }
-        if (in->shared && in->shared[t])
+        if (in->shared != NULL && in->shared[t])
             pair(plan, in->experts, t, 1.0F);
     }
 }

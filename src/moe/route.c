@@ -56,7 +56,7 @@ static void select_all(const struct moed_router *router, const float *logits, co
             s = logits[i];
         else if (router->rule->select == MOED_SELECT_SIGMOID)
             s = sigmoid(logits[i]);
-        select[i] = router->bias ? s + router->bias[i] : s;
+        select[i] = router->bias != NULL ? s + router->bias[i] : s;
     }
 }
 
@@ -154,5 +154,5 @@ int moed_route(const struct moed_router *router, const float *logits, float *scr
         limit_groups(rule, router->experts, select);
     top_k(select, router->experts, router->used, ids);
     weigh(rule, score, router->used, ids, weights);
-    return MOED_OK;
+    return 0;
 }

@@ -29,7 +29,7 @@ struct bench {
 
 static void *or_die(void *memory)
 {
-    if (!memory) {
+    if (memory == NULL) {
         fprintf(stderr, "bench_kernels: no memory\n");
         exit(1);
     }
@@ -175,7 +175,7 @@ static void report_isa(const struct moed_isa *isa, const char *type)
     for (const struct moed_product *p = isa->products; p->format; p++) {
         const struct moed_peak *peak = moed_peak_of(isa, p->rows);
 
-        if (type && strcmp(type, p->format) != 0)
+        if (type != NULL && strcmp(type, p->format) != 0)
             continue;
         if (gops[p->rows] <= 0) {
             gops[p->rows] = peak_gops(peak);
@@ -198,7 +198,8 @@ int main(int argc, char **argv)
         printf("  |  n=%-5u  %6s  %7s  %5s", row_counts[i], "GB/s", "GOPS", "peak");
     putchar('\n');
     for (size_t i = 0; moed_isa_at(i); i++)
-        if (moed_isa_at(i)->supported() && (!only || strcmp(only, moed_isa_at(i)->name) == 0))
+        if (moed_isa_at(i)->supported() &&
+            (only == NULL || strcmp(only, moed_isa_at(i)->name) == 0))
             report_isa(moed_isa_at(i), argc > 2 ? argv[2] : NULL);
     return 0;
 }

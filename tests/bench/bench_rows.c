@@ -62,7 +62,7 @@ static float *gaussian(struct moed_random *random, size_t n)
 {
     float *x = moed_calloc(n, sizeof(*x));
 
-    if (!x) {
+    if (x == NULL) {
         fprintf(stderr, "bench_rows: no memory\n");
         exit(1);
     }
@@ -92,7 +92,7 @@ static void compute(const struct expert *e, const float *x, round_fn *form, stru
 
     for (int i = 0; i < H; i++)
         input[i] = x[i];
-    if (form)
+    if (form != NULL)
         form(x, H, input);
     multiply(e->gate, F, H, input, out->product);
     multiply(e->up, F, H, input, up);
@@ -102,7 +102,7 @@ static void compute(const struct expert *e, const float *x, round_fn *form, stru
         act[i] = gate / (1.0 + exp(-gate)) * up[i];
         narrow[i] = (float)act[i];
     }
-    if (form)
+    if (form != NULL)
         form(narrow, F, act);
     multiply(e->down, H, F, act, out->layer);
 }

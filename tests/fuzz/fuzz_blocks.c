@@ -215,10 +215,10 @@ static bool read_shape(struct fuzz *f, const uint8_t *data, size_t size)
 
     if (size <= HEADER)
         return false;
-    while (moed_format_at(formats))
+    while (moed_format_at(formats) != NULL)
         formats++;
     f->format = moed_format_at(data[0] % formats);
-    if (!f->format->decode)
+    if (f->format->decode == NULL)
         return false;
     /* Formats of single elements: odd widths too. */
     f->cols = f->format->block > 1 ? f->format->block * (data[1] % 4 + 1U) : data[1] + 1U;
@@ -243,7 +243,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     decode_all(&f, f.file, f.decoded);
     find_minimums(&f);
     make_inputs(&f, data[4]);
-    if (moed_panel_layout_of(f.format))
+    if (moed_panel_layout_of(f.format) != NULL)
         check_packing(&f);
     for (size_t i = 0; moed_isa_at(i); i++) {
         const struct moed_isa *isa = moed_isa_at(i);
@@ -252,7 +252,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!isa->supported())
             continue;
         check_rows_as_in_the_file(&f, isa);
-        if (product)
+        if (product != NULL)
             check_product(&f, isa, product);
     }
     free(f.packed);

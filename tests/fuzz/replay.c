@@ -14,11 +14,11 @@ static int replay_file(const char *path)
     long size = -1;
     int rc = -1;
 
-    if (file && fseek(file, 0, SEEK_END) == 0)
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0)
         size = ftell(file);
     if (size >= 0 && fseek(file, 0, SEEK_SET) == 0)
         data = malloc((size_t)size + (size == 0));
-    if (data && fread(data, 1, (size_t)size, file) == (size_t)size) {
+    if (data != NULL && fread(data, 1, (size_t)size, file) == (size_t)size) {
         LLVMFuzzerTestOneInput(data, (size_t)size);
         replayed++;
         rc = 0;
@@ -26,7 +26,7 @@ static int replay_file(const char *path)
         perror(path);
     }
     free(data);
-    if (file)
+    if (file != NULL)
         fclose(file);
     return rc;
 }
@@ -55,9 +55,9 @@ int main(int argc, char **argv)
 
     for (int i = 1; i < argc; i++) {
         DIR *directory = opendir(argv[i]);
-        if ((directory ? replay_directory(directory, argv[i]) : replay_file(argv[i])) != 0)
+        if ((directory != NULL ? replay_directory(directory, argv[i]) : replay_file(argv[i])) != 0)
             rc = 1;
-        if (directory)
+        if (directory != NULL)
             closedir(directory);
     }
     printf("%u inputs replayed\n", replayed);

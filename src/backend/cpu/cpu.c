@@ -10,16 +10,16 @@ static int choose_isa(const char *name, const struct moed_isa **out, struct moed
     char known[256] = "";
     size_t at = 0;
 
-    *out = name && strcmp(name, "auto") != 0 ? moed_isa_by_name(name) : moed_isa_best();
-    if (*out && (*out)->supported())
-        return MOED_OK;
+    *out = name != NULL && strcmp(name, "auto") != 0 ? moed_isa_by_name(name) : moed_isa_best();
+    if (*out != NULL && (*out)->supported())
+        return 0;
     for (size_t i = 0; moed_isa_at(i); i++)
         if (moed_isa_at(i)->supported() && at < sizeof known)
             at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "",
                                    moed_isa_at(i)->name);
-    return moed_fail(err, *out ? MOED_E_UNSUPPORTED : MOED_E_USAGE,
+    return moed_fail(err, *out != NULL ? MOED_E_UNSUPPORTED : MOED_E_USAGE,
                      "instruction set \"%s\" %s; this CPU has %s", name,
-                     *out ? "is not one of this CPU's" : "is unknown", known);
+                     *out != NULL ? "is not one of this CPU's" : "is unknown", known);
 }
 
 static void cpu_close(struct moed_backend *backend)
@@ -36,12 +36,12 @@ static int cpu_open(const struct moed_model *model, const struct moed_backend_op
     struct cpu_backend *cpu = calloc(1, sizeof *cpu);
     int status;
 
-    if (!cpu)
+    if (cpu == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the backend");
     status = choose_isa(options->isa, &cpu->isa, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = resident_open(model, options, cpu->isa, &cpu->resident, err);
-    if (status != MOED_OK) {
+    if (status != 0) {
         free(cpu);
         return status;
     }
@@ -52,7 +52,7 @@ static int cpu_open(const struct moed_model *model, const struct moed_backend_op
     cpu->solo_work = options->solo_work;
     cpu->base.bytes = cpu->resident.bytes;
     *out = &cpu->base;
-    return MOED_OK;
+    return 0;
 }
 
 /* ---- workspace ---- */
@@ -81,7 +81,7 @@ static struct extent extent_of(const struct moed_model *model)
         raise_to(&x.width, l->shared.width);
         raise_to(&x.width, l->chunks.width);
         x.chunks = x.chunks || l->chunk_size > 0;
-        if (l->latent_down.tensor)
+        if (l->latent_down.tensor != NULL)
             raise_to(&x.latent, l->latent);
     }
     raise_to(&x.cols, x.hidden); /* the longest row that any product reads */
@@ -97,8 +97,8 @@ static bool scratch_init(struct cpu_scratch *s, const struct extent *x, uint64_t
     s->up = moed_aligned_alloc((uint64_t)BLOCK_ROWS * BLOCK_COLS, sizeof(float));
     s->sum = moed_aligned_alloc(rows * TASK_BLOCKS * BLOCK_COLS, sizeof(float));
     s->route = moed_aligned_alloc(2 * x->experts, sizeof(float));
-    return s->decoded && s->gate && s->up && s->sum && s->route &&
-           cpu_gathered_init(&s->of_up, (uint32_t)x->cols) &&
+    return s->decoded != NULL && s->gate != NULL && s->up != NULL && s->sum != NULL &&
+           s->route != NULL && cpu_gathered_init(&s->of_up, (uint32_t)x->cols) &&
            cpu_gathered_init(&s->of_gate, (uint32_t)x->cols);
 }
 
@@ -121,7 +121,7 @@ static bool row_set_init(struct row_set *set, uint64_t rows, uint64_t width)
             continue;
         set->prepared[kind] =
             moed_aligned_alloc(rows, moed_rows_bytes((enum moed_rows_kind)kind, (uint32_t)width));
-        if (!set->prepared[kind])
+        if (set->prepared[kind] == NULL)
             return false;
     }
     return true;
@@ -134,7 +134,7 @@ static void cpu_workspace_destroy(struct moed_workspace *workspace)
                    ws->act,    ws->shared_weight, ws->skip,      ws->shared,
                    ws->seen,   ws->act_outliers,  ws->n_outliers};
 
-    for (uint32_t i = 0; ws->scratch && i < ws->base.backend->threads; i++)
+    for (uint32_t i = 0; ws->scratch != NULL && i < ws->base.backend->threads; i++)
         scratch_fini(&ws->scratch[i]);
     for (int kind = 0; kind < MOED_ROWS_KINDS; kind++) {
         free(ws->x.prepared[kind]);
@@ -170,12 +170,13 @@ static bool workspace_init(struct cpu_workspace *ws, const struct moed_backend *
     ws->shared = moed_calloc(rows, 1);
     ws->seen = moed_calloc(2 * x.experts + 1, 1);
     ws->scratch = moed_calloc(backend->threads, sizeof *ws->scratch);
-    for (uint32_t i = 0; ok && ws->scratch && i < backend->threads; i++)
+    for (uint32_t i = 0; ok && ws->scratch != NULL && i < backend->threads; i++)
         ok = scratch_init(&ws->scratch[i], &x, rows);
-    return ok && ws->scratch && ws->normed && ws->logits && ws->latent_in && ws->latent_sum &&
-           ws->act && ws->act_outliers && ws->n_outliers && ws->shared_weight && ws->skip &&
-           ws->shared && ws->seen && row_set_init(&ws->x, rows, x.hidden) &&
-           row_set_init(&ws->latent, rows, x.latent) &&
+    return ok && ws->scratch != NULL && ws->normed != NULL && ws->logits != NULL &&
+           ws->latent_in != NULL && ws->latent_sum != NULL && ws->act != NULL &&
+           ws->act_outliers != NULL && ws->n_outliers != NULL && ws->shared_weight != NULL &&
+           ws->skip != NULL && ws->shared != NULL && ws->seen != NULL &&
+           row_set_init(&ws->x, rows, x.hidden) && row_set_init(&ws->latent, rows, x.latent) &&
            moed_plan_init(&ws->plan, (uint32_t)x.experts, (uint32_t)planned) == 0;
 }
 
@@ -185,20 +186,20 @@ static int cpu_workspace_create(struct moed_backend *backend, struct moed_worksp
     struct cpu_workspace *ws = calloc(1, sizeof *ws);
     int status = MOED_E_NO_MEMORY;
 
-    if (!ws)
+    if (ws == NULL)
         goto no_memory;
     ws->base.backend = backend;
     ws->pass_rows = backend->max_rows < MAX_PASS_ROWS ? backend->max_rows : MAX_PASS_ROWS;
     if (!workspace_init(ws, backend))
         goto no_memory;
     status = team_create(backend->threads, &ws->team, err);
-    if (status == MOED_OK)
+    if (status == 0)
         *out = &ws->base;
     else
         cpu_workspace_destroy(&ws->base);
     return status;
 no_memory:
-    if (ws)
+    if (ws != NULL)
         cpu_workspace_destroy(&ws->base);
     return moed_fail(err, status, "no memory for a workspace of %u rows", backend->max_rows);
 }
@@ -283,8 +284,8 @@ static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
             .output = batch->output + row * spec->hidden,
             .ids = batch->ids + row * batch->slots,
             .weights = batch->weights + row * batch->slots,
-            .logits = batch->logits ? batch->logits + row * spec->experts : ws->logits,
-            .flags = batch->flags ? batch->flags + row : NULL,
+            .logits = batch->logits != NULL ? batch->logits + row * spec->experts : ws->logits,
+            .flags = batch->flags != NULL ? batch->flags + row : NULL,
             .not_finite = batch->not_finite + row,
         };
 
@@ -293,7 +294,7 @@ static int cpu_forward(struct moed_workspace *workspace, uint32_t layer_at,
     }
     for (uint32_t e = 0; e < resident_planned_count(layer); e++)
         batch->active_experts += ws->seen[e];
-    return MOED_OK;
+    return 0;
 }
 
 const struct moed_backend_ops moed_backend_cpu = {

@@ -89,7 +89,7 @@ struct pass {
 
 static inline uint8_t row_flags(const struct pass *p, uint32_t row)
 {
-    return p->flags ? p->flags[row] : 0;
+    return p->flags != NULL ? p->flags[row] : 0;
 }
 
 /* Scratch of the calling thread. */
@@ -117,7 +117,7 @@ void cpu_finish_rows(struct pass *p); /* post norm, residual */
 /* What form of rows a matrix is multiplied with. */
 static inline enum moed_rows_kind rows_kind(const struct matrix *m)
 {
-    return m->product ? m->product->rows : MOED_ROWS_F32;
+    return m->product != NULL ? m->product->rows : MOED_ROWS_F32;
 }
 
 static inline const void *row_of(const struct row_set *set, enum moed_rows_kind kind, size_t row)

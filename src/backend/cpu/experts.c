@@ -26,10 +26,10 @@ static void prepare_for(struct pass *p, const struct row_set *set, const struct 
 {
     const enum moed_rows_kind up = rows_kind(&bank->up);
     const enum moed_rows_kind gate = rows_kind(&bank->gate);
-    const enum moed_rows_kind kinds[] = {up, bank->gate.data ? gate : up};
+    const enum moed_rows_kind kinds[] = {up, bank->gate.data != NULL ? gate : up};
 
     for (int i = 0; i < 2; i++)
-        if (bank->up.data && kinds[i] != MOED_ROWS_F32 && (i == 0 || kinds[1] != kinds[0]))
+        if (bank->up.data != NULL && kinds[i] != MOED_ROWS_F32 && (i == 0 || kinds[1] != kinds[0]))
             p->isa->prepare(kinds[i], set->f32 + (size_t)row * set->width, set->width,
                             set->prepared[kinds[i]] + row * moed_rows_bytes(kinds[i], set->width));
 }
@@ -37,7 +37,7 @@ static void prepare_for(struct pass *p, const struct row_set *set, const struct 
 /* The rows that a bank reads. Storage is the workspace's, widths are the layer's. */
 static struct row_set inputs_of(const struct pass *p, bool routed)
 {
-    const bool latent = routed && p->layer->latent_down.data;
+    const bool latent = routed && p->layer->latent_down.data != NULL;
     struct row_set set = latent ? p->ws->latent : p->ws->x;
 
     set.f32 = latent ? p->ws->latent_in : p->x;
@@ -59,7 +59,7 @@ void cpu_prepare(struct pass *p)
 {
     const struct row_set x = {.f32 = p->x, .width = p->layer->spec->hidden};
 
-    if (p->layer->latent_down.data)
+    if (p->layer->latent_down.data != NULL)
         cpu_multiply_all(p, &p->layer->latent_down, &x, p->ws->latent_in, p->layer->spec->latent);
     cpu_for_rows(p, prepare_row);
 }
@@ -73,14 +73,14 @@ struct epilogue {
 
 static void apply_epilogue(const struct epilogue *e, float *tile, uint32_t rows, uint32_t cols)
 {
-    if (!e->pair_weight && !e->bias && e->scale == 1.0F)
+    if (e->pair_weight == NULL && e->bias == NULL && e->scale == 1.0F)
         return;
     for (uint32_t i = 0; i < rows; i++) {
-        const float scale = e->scale * (e->pair_weight ? e->pair_weight[i] : 1.0F);
+        const float scale = e->scale * (e->pair_weight != NULL ? e->pair_weight[i] : 1.0F);
 
         for (uint32_t c = 0; c < cols; c++)
             tile[(size_t)i * BLOCK_COLS + c] =
-                tile[(size_t)i * BLOCK_COLS + c] * scale + (e->bias ? e->bias[c] : 0.0F);
+                tile[(size_t)i * BLOCK_COLS + c] * scale + (e->bias != NULL ? e->bias[c] : 0.0F);
     }
 }
 
@@ -88,8 +88,8 @@ static struct epilogue epilogue_of(const struct planned *which, const float *bia
                                    const float *scale, const struct matrix *m, uint32_t col)
 {
     return (struct epilogue){
-        .bias = bias ? bias + (size_t)which->expert * m->rows + col : NULL,
-        .scale = scale ? scale[which->expert] : 1.0F,
+        .bias = bias != NULL ? bias + (size_t)which->expert * m->rows + col : NULL,
+        .scale = scale != NULL ? scale[which->expert] : 1.0F,
     };
 }
 
@@ -236,7 +236,7 @@ static void gate_up_part(struct pass *p, const struct part *t)
         return; /* another bank of the layer is wider */
     cpu_prefetch_block(&first);
     gather_inputs(p, t, &b->up, &s->of_up, &up);
-    if (b->gate.data && !same)
+    if (b->gate.data != NULL && !same)
         gather_inputs(p, t, &b->gate, &s->of_gate, &gate);
     for (uint32_t i = 0; i < t->rows; i++)
         g.places[i] = moed_gather_place(&of_down, t->rows, i);
@@ -321,7 +321,7 @@ static void down_inputs(const struct pass *p, const struct part *t, struct input
         .outliers = p->ws->act_outliers + t->first * p->ws->outliers_each,
         .n_outliers = p->ws->n_outliers[t->first],
     };
-    for (uint32_t i = 0; !down->product && i < t->rows; i++)
+    for (uint32_t i = 0; down->product == NULL && i < t->rows; i++)
         in->rows[i] = act + i * row_bytes;
 }
 
@@ -438,7 +438,7 @@ static void down_latent(struct pass *p)
     const struct row_set rows = {.f32 = p->ws->latent_sum, .width = spec->latent};
 
     down(p, &sum);
-    if (p->layer->latent_norm)
+    if (p->layer->latent_norm != NULL)
         cpu_for_rows(p, norm_latent);
     cpu_multiply_all(p, &p->layer->latent_up, &rows, p->output, spec->hidden);
     down(p, &others);
@@ -449,7 +449,7 @@ void cpu_down(struct pass *p)
     const struct moed_layer *spec = p->layer->spec;
     const struct target all = {p->output, spec->hidden, 0, p->ws->plan.planned, false};
 
-    if (p->layer->latent_up.data)
+    if (p->layer->latent_up.data != NULL)
         down_latent(p);
     else
         down(p, &all);
@@ -475,7 +475,7 @@ static void finish_row(struct pass *p, uint32_t t)
         out[i] *= rule->ffn_scale;
     if (!(flags & MOED_ROW_RESIDUAL))
         return;
-    if (post.weight)
+    if (post.weight != NULL)
         norm_row(&post, out, out, h);
     for (size_t i = 0; i < h; i++)
         out[i] = ffn_by * out[i] + (flags & MOED_ROW_PART ? 0.0F : add_by * add[i]);

@@ -27,7 +27,8 @@ void cpu_prefetch(const void *from, size_t bytes)
 
 struct moed_gather_shape cpu_shape(const struct matrix *m)
 {
-    return (struct moed_gather_shape){rows_kind(m), m->cols, m->product ? m->product->height : 1};
+    return (struct moed_gather_shape){rows_kind(m), m->cols,
+                                      m->product != NULL ? m->product->height : 1};
 }
 
 bool cpu_gathered_init(struct gathered *g, uint32_t cols)
@@ -36,7 +37,7 @@ bool cpu_gathered_init(struct gathered *g, uint32_t cols)
 
     g->data = moed_aligned_alloc(least > GATHER_BYTES ? least : GATHER_BYTES, 1);
     g->outliers = moed_calloc(moed_gather_outliers_max(BLOCK_ROWS, cols), sizeof *g->outliers);
-    return g->data && g->outliers;
+    return g->data != NULL && g->outliers != NULL;
 }
 
 void cpu_gathered_fini(struct gathered *g)
@@ -50,7 +51,7 @@ void cpu_gather(const struct matrix *m, uint32_t n, struct gathered *g, struct i
     const struct moed_gather_shape shape = cpu_shape(m);
 
     in->gathered.n = n;
-    if (!m->product)
+    if (m->product == NULL)
         return;
     for (uint32_t i = 0; i < n; i++) {
         if (i + 1 < n) /* rows are anywhere in the batch: no prefetcher foresees the next */
@@ -83,7 +84,7 @@ void cpu_prefetch_block(const struct block *b)
 {
     const struct moed_panels panels = panels_of(b);
 
-    if (b->matrix->product)
+    if (b->matrix->product != NULL)
         cpu_prefetch(panels.data, panels.panels * panels.panel_bytes);
 }
 
@@ -92,10 +93,10 @@ uint32_t cpu_product(const struct pass *p, const struct inputs *in, const struct
 {
     const struct matrix *m = block->matrix;
 
-    if (m->product) {
+    if (m->product != NULL) {
         struct moed_panels panels = panels_of(block);
 
-        if (next && next->matrix->product) {
+        if (next != NULL && next->matrix->product != NULL) {
             const struct moed_panels following = panels_of(next);
 
             panels.next = following.data;

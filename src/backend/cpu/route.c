@@ -51,9 +51,9 @@ static void route_row(struct pass *p, uint32_t t)
     float *weights = p->weights + (size_t)t * p->slots;
     uint32_t first_unused = used;
 
-    for (uint32_t e = 0; layer->router_bias && e < experts; e++)
+    for (uint32_t e = 0; layer->router_bias != NULL && e < experts; e++)
         logits[e] += layer->router_bias[e];
-    if (moed_route(&router, logits, scratch_of(p)->route, ids, weights) != MOED_OK) {
+    if (moed_route(&router, logits, scratch_of(p)->route, ids, weights) != 0) {
         p->not_finite[t] = 1;
         first_unused = 0;
     }
@@ -69,7 +69,7 @@ static float shared_weight(const struct pass *p, uint32_t t)
     const float *x = p->x + t * h;
     double sum = 0.0;
 
-    if (!p->layer->shared_gate)
+    if (p->layer->shared_gate == NULL)
         return 1.0F;
     for (size_t i = 0; i < h; i++)
         sum += (double)p->layer->shared_gate[i] * x[i];

@@ -110,22 +110,22 @@ int cuda_buffers_open(struct cuda_buffers *b, const struct cuda_extent *extent,
 
     *b = (struct cuda_buffers){0};
     status = cuda_allocate(&b->memory, cuda_buffers_size(extent), err);
-    if (status != MOED_OK)
+    if (status != 0)
         return moed_error_prefix(err, "buffers for %llu rows", (unsigned long long)extent->rows);
     c.memory = b->memory;
     cut_rows(&c, extent, b);
     cut_pairs(&c, extent, b);
     status = cuda_check(cudaStreamCreateWithFlags(&b->stream, cudaStreamNonBlocking),
                         "creating a stream", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaEventCreate(&b->begin), "creating an event", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaEventCreate(&b->end), "creating an event", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaMemset(b->memory, 0, c.used), "clearing memory", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaDeviceSynchronize(), "clearing memory", err);
-    if (status != MOED_OK)
+    if (status != 0)
         cuda_buffers_close(b);
     return status;
 }

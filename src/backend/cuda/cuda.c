@@ -10,7 +10,7 @@ static int name_devices(struct cuda_backend *cuda, struct moed_error *err)
     const int status = cuda_check(cudaGetDeviceProperties(&properties, cuda->devices.at[0]),
                                   "reading a device's properties", err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         snprintf(cuda->isa, sizeof cuda->isa, "sm_%d%d", properties.major, properties.minor);
     return status;
 }
@@ -37,11 +37,11 @@ static int cuda_open(const struct moed_model *model, const struct moed_backend_o
     if (!cuda)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the backend");
     status = cuda_devices_open(options->devices, &cuda->devices, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = name_devices(cuda, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_resident_open(model, options, &cuda->devices, &cuda->resident, err);
-    if (status != MOED_OK) {
+    if (status != 0) {
         free(cuda);
         return status;
     }
@@ -52,7 +52,7 @@ static int cuda_open(const struct moed_model *model, const struct moed_backend_o
     cuda->base.threads = 1;
     cuda->base.bytes = cuda->resident.bytes;
     *out = &cuda->base;
-    return MOED_OK;
+    return 0;
 }
 
 const struct moed_backend_ops moed_backend_cuda = {

@@ -6,7 +6,7 @@
 int cuda_check(cudaError_t status, const char *what, struct moed_error *err)
 {
     if (status == cudaSuccess)
-        return MOED_OK;
+        return 0;
     return moed_fail(err, status == cudaErrorMemoryAllocation ? MOED_E_NO_MEMORY : MOED_E_INTERNAL,
                      "CUDA: %s: %s (%s)", what, cudaGetErrorString(status),
                      cudaGetErrorName(status));
@@ -17,7 +17,7 @@ int cuda_allocate(void **out, uint64_t bytes, struct moed_error *err)
     const cudaError_t status = cudaMalloc(out, bytes);
 
     if (status == cudaSuccess)
-        return MOED_OK;
+        return 0;
     *out = NULL;
     (void)cudaGetLastError(); /* having no memory left harms nothing later */
     return moed_fail(err, MOED_E_NO_MEMORY, "the device has no %llu bytes left: %s",
@@ -30,10 +30,10 @@ static int check_capability(int device, struct moed_error *err)
     const int status = cuda_check(cudaGetDeviceProperties(&properties, device),
                                   "reading a device's properties", err);
 
-    if (status != MOED_OK)
+    if (status != 0)
         return status;
     if (properties.major >= 8)
-        return MOED_OK;
+        return 0;
     return moed_fail(err, MOED_E_UNSUPPORTED,
                      "device %d, %s, has compute capability %d.%d; 8.0 is the least", device,
                      properties.name, properties.major, properties.minor);
@@ -64,7 +64,7 @@ int cuda_devices_open(const char *list, struct cuda_devices *out, struct moed_er
     if (found != cudaSuccess || count == 0)
         return moed_fail(err, MOED_E_UNSUPPORTED, "there is no CUDA device: %s",
                          found != cudaSuccess ? cudaGetErrorString(found) : "the driver has none");
-    while (status == MOED_OK) {
+    while (status == 0) {
         uint32_t device;
 
         if (!moed_read_u32(&at, &device))

@@ -83,7 +83,7 @@ static int wait(struct cuda_workspace *ws, const struct cuda_pass *p, struct moe
     float ms = 0.0F;
     int status = cuda_check(cudaStreamSynchronize(p->b->stream), "computing a layer", err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaEventElapsedTime(&ms, p->b->begin, p->b->end), "timing", err);
     ws->base.device_seconds += (double)ms * 1e-3;
     return status;
@@ -143,9 +143,9 @@ static int enqueue(const struct cuda_pass *p, unsigned int event_flags, struct m
     int status =
         cuda_check(cudaEventRecordWithFlags(p->b->begin, p->b->stream, event_flags), "timing", err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_pass_enqueue(p, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaEventRecordWithFlags(p->b->end, p->b->stream, event_flags),
                             "timing", err);
     return status;
@@ -157,15 +157,15 @@ static int capture(const struct cuda_pass *p, cudaGraphExec_t *out, struct moed_
     int status = cuda_check(cudaStreamBeginCapture(p->b->stream, cudaStreamCaptureModeThreadLocal),
                             "recording a graph", err);
 
-    if (status != MOED_OK)
+    if (status != 0)
         return status;
     status = enqueue(p, cudaEventRecordExternal, err);
 
     const cudaError_t ended = cudaStreamEndCapture(p->b->stream, &graph);
 
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(ended, "recording a graph", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaGraphInstantiate(out, graph, 0), "making a graph", err);
     if (graph)
         (void)cudaGraphDestroy(graph);
@@ -185,8 +185,8 @@ static int run(struct cuda_workspace *ws, uint32_t layer_at, const struct cuda_p
     graph = &ws->graphs[((size_t)layer_at * CUDA_BUCKETS + bucket) * CUDA_WAYS + p->way];
     if (!*graph)
         status = capture(p, graph, err);
-    return status == MOED_OK ? cuda_check(cudaGraphLaunch(*graph, p->b->stream), "launching", err)
-                             : status;
+    return status == 0 ? cuda_check(cudaGraphLaunch(*graph, p->b->stream), "launching", err)
+                       : status;
 }
 
 /* Rows that went out of f16's range are computed once more, in f32. */
@@ -198,9 +198,9 @@ static int run_again(struct cuda_workspace *ws, uint32_t layer_at, struct cuda_p
     p->again = true;
     p->way = MOED_CUDA_EXACT;
     status = run(ws, layer_at, p, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = copy_output(ws, p, batch, err);
-    return status == MOED_OK ? wait(ws, p, err) : status;
+    return status == 0 ? wait(ws, p, err) : status;
 }
 
 static int forward(struct cuda_workspace *ws, uint32_t layer_at, struct moed_batch_rows *batch,
@@ -230,17 +230,17 @@ static int forward(struct cuda_workspace *ws, uint32_t layer_at, struct moed_bat
     ws->base.device_seconds = 0.0;
     status =
         cuda_check(cudaSetDevice(cuda->devices.at[layer->device]), "topk_scratch a device", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = copy_in(ws, &p, batch, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = run(ws, layer_at, &p, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = copy_out(ws, &p, batch, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = wait(ws, &p, err);
-    if (status == MOED_OK && *(const uint32_t *)(const void *)ws->pinned_meta != 0)
+    if (status == 0 && *(const uint32_t *)(const void *)ws->pinned_meta != 0)
         status = run_again(ws, layer_at, &p, batch, err);
-    if (status == MOED_OK)
+    if (status == 0)
         tell(ws, &p, batch);
     return status;
 }
@@ -254,8 +254,8 @@ int cuda_forward(struct moed_workspace *workspace, uint32_t layer_at, struct moe
     if (atomic_load(&cuda->base.failed))
         return moed_fail(err, MOED_E_DEVICE, "the device failed before; it is not used any more");
     status = forward((struct cuda_workspace *)workspace, layer_at, batch, err);
-    if (status == MOED_OK)
-        return MOED_OK;
+    if (status == 0)
+        return 0;
     atomic_store(&cuda->base.failed, true);
     if (err)
         err->code = MOED_E_INTERNAL;

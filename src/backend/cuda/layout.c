@@ -16,7 +16,7 @@ static int shape(const struct moed_weight *w, bool interleaved, struct moed_cuda
                  struct moed_error *err)
 {
     if (!w->tensor || w->count == 0)
-        return MOED_OK;
+        return 0;
     m->format = moed_cuda_format_by_name(w->format->name);
     if (!m->format)
         return moed_fail(err, MOED_E_UNSUPPORTED,
@@ -27,7 +27,7 @@ static int shape(const struct moed_weight *w, bool interleaved, struct moed_cuda
     m->count = (uint32_t)w->count;
     m->interleaved = interleaved;
     if (w->rows <= UINT32_MAX / 4 && w->cols <= UINT32_MAX / 4 && moed_cuda_matrix_shape(m))
-        return MOED_OK;
+        return 0;
     return moed_fail(err, MOED_E_UNSUPPORTED, "tensor \"%s\" is too large for the cuda backend",
                      w->tensor->name);
 }
@@ -40,12 +40,12 @@ static int lay_out_bank(const struct moed_experts *spec, struct cuda_bank *bank,
 
     bank->spec = spec;
     if (spec->width == 0)
-        return MOED_OK;
+        return 0;
     if (!interleaved)
         status = shape(&spec->gate, false, &bank->gate, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = shape(&spec->up, interleaved, &bank->up, err);
-    return status == MOED_OK ? shape(&spec->down, false, &bank->down, err) : status;
+    return status == 0 ? shape(&spec->down, false, &bank->down, err) : status;
 }
 
 int cuda_lay_out(const struct moed_layer *spec, struct cuda_layer *to, struct moed_error *err)
@@ -55,14 +55,14 @@ int cuda_lay_out(const struct moed_layer *spec, struct cuda_layer *to, struct mo
     int status = MOED_OK;
 
     to->spec = spec;
-    for (int i = 0; i < 3 && status == MOED_OK; i++)
+    for (int i = 0; i < 3 && status == 0; i++)
         status = lay_out_bank(banks[i], &to->banks[i], err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = shape(&spec->latent_down, false, &to->latent_down, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = shape(&spec->latent_up, false, &to->latent_up, err);
     to->fast = true;
-    for (uint32_t i = cuda_sources(to, sources); status == MOED_OK && i > 0; i--)
+    for (uint32_t i = cuda_sources(to, sources); status == 0 && i > 0; i--)
         to->fast = to->fast && sources[i - 1].to->format->fast;
     return status;
 }

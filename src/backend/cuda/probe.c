@@ -35,18 +35,18 @@ int cuda_read_gbps(struct moed_backend *backend, double *gbps, struct moed_error
     float ms = 0.0F;
     int status = cuda_check(cudaSetDevice(cuda->devices.at[0]), "topk_scratch a device", err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaMemGetInfo(&free_bytes, &all_bytes), "asking for memory", err);
     free_bytes = free_bytes / 2 < MOST_BYTES ? free_bytes / 2 : MOST_BYTES;
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_allocate(&data, free_bytes, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaMemset(data, 1, free_bytes), "clearing memory", err);
-    for (int i = 0; i < 2 && status == MOED_OK; i++)
+    for (int i = 0; i < 2 && status == 0; i++)
         status = cuda_check(cudaEventCreate(&ends[i]), "creating an event", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(time_passes(data, free_bytes, ends, &ms), "reading memory", err);
-    if (status == MOED_OK)
+    if (status == 0)
         *gbps = (double)free_bytes / (double)ms * 1e-6;
     for (int i = 0; i < 2; i++)
         if (ends[i])

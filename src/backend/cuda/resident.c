@@ -38,13 +38,13 @@ static int check_room(const struct cuda_resident *r, uint32_t device, uint64_t b
     const int status =
         cuda_check(cudaMemGetInfo(&free_bytes, &all_bytes), "asking for the free memory", err);
 
-    if (status != MOED_OK)
+    if (status != 0)
         return status;
     for (uint32_t i = 0; i < r->n_layers; i++)
         if (r->layers[i].device == device)
             bytes += cuda_layer_bytes(&r->layers[i]);
     if (bytes <= free_bytes)
-        return MOED_OK;
+        return 0;
     return moed_fail(err, MOED_E_NO_MEMORY,
                      "the layers of device %u and the buffers to compute them with take %.2f GB; "
                      "the device has %.2f GB free",
@@ -59,13 +59,13 @@ static int upload_vector(struct cuda_upload *upload, const struct cuda_vector *v
     int status;
 
     if (!v->from->tensor || v->from->count == 0)
-        return MOED_OK;
+        return 0;
     status = moed_weight_read_f32(upload->model, v->from, &decoded, err);
-    if (status == MOED_OK)
+    if (status == 0)
         findings_note_f32(&upload->findings, v->from, decoded);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_allocate((void **)v->to, bytes, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaMemcpy(*v->to, decoded, bytes, cudaMemcpyHostToDevice),
                             "copying a small tensor", err);
     free(decoded);
@@ -77,9 +77,9 @@ static int upload_place(const int32_t *place, uint32_t n, int32_t **to, struct m
     int status;
 
     if (!place)
-        return MOED_OK;
+        return 0;
     status = cuda_allocate((void **)to, n * sizeof *place, err);
-    return status == MOED_OK
+    return status == 0
                ? cuda_check(cudaMemcpy(*to, place, n * sizeof *place, cudaMemcpyHostToDevice),
                             "copying which experts are held", err)
                : status;
@@ -90,7 +90,7 @@ static int upload_places(struct cuda_layer *layer, struct moed_error *err)
     const struct moed_layer *s = layer->spec;
     const int status = upload_place(s->routed.place, s->experts, &layer->place, err);
 
-    if (status != MOED_OK || s->chunk_size == 0)
+    if (status != 0 || s->chunk_size == 0)
         return status;
     return upload_place(s->chunks.place, s->experts / s->chunk_size, &layer->chunk_place, err);
 }
@@ -104,18 +104,18 @@ static int upload_layer(struct cuda_upload *upload, struct cuda_layer *layer,
     const uint32_t n_vectors = cuda_vectors(layer, vectors);
     int status = upload_places(layer, err);
 
-    for (uint32_t i = 0; i < n_vectors && status == MOED_OK; i++)
+    for (uint32_t i = 0; i < n_vectors && status == 0; i++)
         status = upload_vector(upload, &vectors[i], err);
-    for (uint32_t i = 0; i < n_sources && status == MOED_OK; i++) {
+    for (uint32_t i = 0; i < n_sources && status == 0; i++) {
         struct moed_cuda_matrix *m = sources[i].to;
         const uint64_t bytes = m->expert_bytes * m->count + MOED_CUDA_SLACK;
 
         status = cuda_allocate((void **)&m->tiles, bytes, err);
-        if (status == MOED_OK)
+        if (status == 0)
             status = cuda_check(cudaMemset(m->tiles, 0, bytes), "clearing memory", err);
-        if (status == MOED_OK)
+        if (status == 0)
             status = cuda_upload_matrix(upload, &sources[i], err);
-        if (status == MOED_OK)
+        if (status == 0)
             layer->fast = layer->fast && m->unit > 0.0F;
     }
     return status;
@@ -126,7 +126,7 @@ static int upload_device(struct cuda_resident *r, struct cuda_upload *upload, ui
 {
     int status = cuda_upload_open(upload, err);
 
-    for (uint32_t i = 0; i < r->n_layers && status == MOED_OK; i++)
+    for (uint32_t i = 0; i < r->n_layers && status == 0; i++)
         if (r->layers[i].device == device)
             status = upload_layer(upload, &r->layers[i], err);
     cuda_upload_close(upload);
@@ -139,11 +139,11 @@ static int lay_out(const struct moed_model *model, struct cuda_resident *r,
 {
     int status = MOED_OK;
 
-    for (uint32_t i = 0; i < r->n_layers && status == MOED_OK; i++) {
+    for (uint32_t i = 0; i < r->n_layers && status == 0; i++) {
         struct cuda_source sources[CUDA_MATRICES];
 
         status = cuda_lay_out(&model->layers[i], &r->layers[i], err);
-        if (status != MOED_OK)
+        if (status != 0)
             break;
         r->bytes += cuda_layer_bytes(&r->layers[i]);
         for (uint32_t s = cuda_sources(&r->layers[i], sources); s > 0; s--) {
@@ -171,22 +171,22 @@ int cuda_resident_open(const struct moed_model *model, const struct moed_backend
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u layers", model->n_layers);
     upload.threads = options->threads < UPLOAD_THREADS ? options->threads : UPLOAD_THREADS;
     status = lay_out(model, out, &upload, err);
-    if (status == MOED_OK)
+    if (status == 0)
         spread(out, devices->n);
-    for (uint32_t d = 0; d < devices->n && status == MOED_OK; d++) {
+    for (uint32_t d = 0; d < devices->n && status == 0; d++) {
         status = cuda_check(cudaSetDevice(devices->at[d]), "topk_scratch a device", err);
-        if (status == MOED_OK)
+        if (status == 0)
             status = check_room(
                 out, d, cuda_buffers_size(&extent) + upload.threads * upload.slot_bytes, err);
     }
-    for (uint32_t d = 0; d < devices->n && status == MOED_OK; d++) {
+    for (uint32_t d = 0; d < devices->n && status == 0; d++) {
         upload.device = devices->at[d];
         status = cuda_check(cudaSetDevice(upload.device), "topk_scratch a device", err);
-        if (status == MOED_OK)
+        if (status == 0)
             status = upload_device(out, &upload, d, err);
     }
     findings_end(&upload.findings);
-    if (status != MOED_OK)
+    if (status != 0)
         cuda_resident_close(out, devices);
     return status;
 }

@@ -16,10 +16,10 @@ static int slot_open(const struct cuda_upload *u, struct cuda_slot *slot, struct
     int status = cuda_check(cudaStreamCreateWithFlags(&slot->stream, cudaStreamNonBlocking),
                             "creating a stream", err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaMallocHost((void **)&slot->pinned, u->slot_bytes),
                             "pinning memory to read into", err);
-    return status == MOED_OK ? cuda_allocate((void **)&slot->raw, u->slot_bytes, err) : status;
+    return status == 0 ? cuda_allocate((void **)&slot->raw, u->slot_bytes, err) : status;
 }
 
 int cuda_upload_open(struct cuda_upload *u, struct moed_error *err)
@@ -29,11 +29,11 @@ int cuda_upload_open(struct cuda_upload *u, struct moed_error *err)
     u->slots = moed_calloc(u->threads, sizeof *u->slots);
     if (!u->slots)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory to upload with");
-    for (uint32_t i = 0; i < u->threads && status == MOED_OK; i++)
+    for (uint32_t i = 0; i < u->threads && status == 0; i++)
         status = slot_open(u, &u->slots[i], err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = team_create(u->threads, &u->team, err);
-    if (status != MOED_OK)
+    if (status != 0)
         cuda_upload_close(u);
     return status;
 }
@@ -71,24 +71,24 @@ static int upload_expert(struct uploading *u, uint32_t expert, struct moed_error
     const uint64_t both = s->from[1] ? 2 * bytes : bytes;
     int status = cuda_check(cudaSetDevice(u->upload->device), "topk_scratch a device", err);
 
-    if (status == MOED_OK) /* the slot's last expert has left it */
+    if (status == 0) /* the slot's last expert has left it */
         status = cuda_check(cudaStreamSynchronize(slot->stream), "packing an expert", err);
-    for (int i = 0; i < 2 && status == MOED_OK && s->from[i]; i++) {
+    for (int i = 0; i < 2 && status == 0 && s->from[i]; i++) {
         uint8_t *to = slot->pinned + (i ? bytes : 0);
 
         status = moed_weight_read(u->upload->model, s->from[i], all, to, err);
-        if (status == MOED_OK)
+        if (status == 0)
             findings_note(&u->upload->findings, s->from[i], expert,
                           s->from[i]->format->scan(to, all.n * s->from[i]->cols));
     }
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(
             cudaMemcpyAsync(slot->raw, slot->pinned, both, cudaMemcpyHostToDevice, slot->stream),
             "copying an expert", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(s->to->format->pack(s->to, expert, &raw, u->range, slot->stream),
                             "packing an expert", err);
-    if (status == MOED_OK && u->upload->options->progress)
+    if (status == 0 && u->upload->options->progress)
         u->upload->options->progress(u->upload->options->progress_context,
                                      atomic_fetch_add(u->upload->done, both) + both,
                                      u->upload->total);
@@ -102,12 +102,11 @@ static void upload_one(void *context, uint32_t expert)
     int expected = MOED_OK;
     int status;
 
-    if (atomic_load(&u->status) != MOED_OK)
+    if (atomic_load(&u->status) != 0)
         return;
     status = upload_expert(u, expert, &err);
     /* The first failure is the one that is told. */
-    if (status != MOED_OK && atomic_compare_exchange_strong(&u->status, &expected, status) &&
-        u->err)
+    if (status != 0 && atomic_compare_exchange_strong(&u->status, &expected, status) && u->err)
         *u->err = err;
 }
 
@@ -115,7 +114,7 @@ static int wait_for_all(const struct cuda_upload *u, struct moed_error *err)
 {
     int status = MOED_OK;
 
-    for (uint32_t i = 0; i < u->threads && status == MOED_OK; i++)
+    for (uint32_t i = 0; i < u->threads && status == 0; i++)
         status = cuda_check(cudaStreamSynchronize(u->slots[i].stream), "packing experts", err);
     return status;
 }
@@ -127,19 +126,19 @@ int cuda_upload_matrix(struct cuda_upload *upload, const struct cuda_source *sou
     struct moed_cuda_range range;
     int status = cuda_allocate((void **)&u.range, sizeof range, err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaMemset(u.range, 0, sizeof range), "clearing memory", err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaDeviceSynchronize(), "clearing memory", err);
     atomic_store(&u.status, status);
     team_for(upload->team, source->to->count, 1, upload_one, &u);
     status = atomic_load(&u.status);
-    if (status == MOED_OK)
+    if (status == 0)
         status = wait_for_all(upload, err);
-    if (status == MOED_OK)
+    if (status == 0)
         status = cuda_check(cudaMemcpy(&range, u.range, sizeof range, cudaMemcpyDeviceToHost),
                             "reading the range of weights", err);
-    if (status == MOED_OK)
+    if (status == 0)
         source->to->unit = moed_cuda_unit(source->to->format, &range);
     (void)cudaFree(u.range);
     return status;

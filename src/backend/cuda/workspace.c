@@ -17,9 +17,9 @@ static int pin_all(struct cuda_workspace *ws, struct moed_error *err)
     const uint64_t meta = (uint64_t)((const uint8_t *)b->x - b->meta);
     int status = pin((void **)&ws->pinned_in, header + hidden, err);
 
-    if (status == MOED_OK)
+    if (status == 0)
         status = pin((void **)&ws->pinned_out, hidden, err);
-    return status == MOED_OK ? pin((void **)&ws->pinned_meta, meta, err) : status;
+    return status == 0 ? pin((void **)&ws->pinned_meta, meta, err) : status;
 }
 
 int cuda_workspace_create(struct moed_backend *backend, struct moed_workspace **out,
@@ -37,14 +37,14 @@ int cuda_workspace_create(struct moed_backend *backend, struct moed_workspace **
                              sizeof *ws->graphs);
     if (!ws->graphs)
         status = moed_fail(err, MOED_E_NO_MEMORY, "no memory for a workspace");
-    for (uint32_t d = 0; d < cuda->devices.n && status == MOED_OK; d++) {
+    for (uint32_t d = 0; d < cuda->devices.n && status == 0; d++) {
         status = cuda_check(cudaSetDevice(cuda->devices.at[d]), "topk_scratch a device", err);
-        if (status == MOED_OK)
+        if (status == 0)
             status = cuda_buffers_open(&ws->buffers[d], &ws->extent, err);
     }
-    if (status == MOED_OK)
+    if (status == 0)
         status = pin_all(ws, err);
-    if (status == MOED_OK)
+    if (status == 0)
         *out = &ws->base;
     else
         cuda_workspace_destroy(&ws->base);

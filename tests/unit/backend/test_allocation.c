@@ -34,7 +34,7 @@ void *malloc(size_t size)
     static void *(*real)(size_t);
 
     count();
-    if (!real)
+    if (real == NULL)
         *(void **)&real = next("malloc");
     return real(size);
 }
@@ -45,13 +45,13 @@ void *calloc(size_t n, size_t size)
     static bool looking;
 
     count();
-    if (!real && looking) {
+    if (real == NULL && looking) {
         void *p = early + early_used;
 
         early_used += (n * size + 15) & ~(size_t)15;
         return early_used <= sizeof early ? p : NULL;
     }
-    if (!real) {
+    if (real == NULL) {
         looking = true;
         *(void **)&real = next("calloc");
     }
@@ -63,7 +63,7 @@ void *realloc(void *p, size_t size)
     static void *(*real)(void *, size_t);
 
     count();
-    if (!real)
+    if (real == NULL)
         *(void **)&real = next("realloc");
     return real(p, size);
 }
@@ -73,7 +73,7 @@ void *aligned_alloc(size_t alignment, size_t size)
     static void *(*real)(size_t, size_t);
 
     count();
-    if (!real)
+    if (real == NULL)
         *(void **)&real = next("aligned_alloc");
     return real(alignment, size);
 }
@@ -83,7 +83,7 @@ int posix_memalign(void **out, size_t alignment, size_t size)
     static int (*real)(void **, size_t, size_t);
 
     count();
-    if (!real)
+    if (real == NULL)
         *(void **)&real = next("posix_memalign");
     return real(out, alignment, size);
 }
@@ -93,7 +93,7 @@ void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offse
     static void *(*real)(void *, size_t, int, int, int, off_t);
 
     count();
-    if (!real)
+    if (real == NULL)
         *(void **)&real = next("mmap");
     return real(at, size, protection, flags, fd, offset);
 }

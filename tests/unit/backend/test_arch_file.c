@@ -25,12 +25,12 @@ static void *read_file(const char *path, size_t *size)
     FILE *file = fopen(path, "rbe");
     char *data;
 
-    if (!file || fseek(file, 0, SEEK_END) != 0)
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0)
         exit(1);
     *size = (size_t)ftell(file);
     rewind(file);
     data = malloc(*size);
-    if (!data || fread(data, 1, *size, file) != *size)
+    if (data == NULL || fread(data, 1, *size, file) != *size)
         exit(1);
     fclose(file);
     return data;
@@ -44,7 +44,7 @@ static void write_file(char path[64], const char *kind, const void *data, size_t
     snprintf(path, 64, "/tmp/moed-%s-XXXXXX", kind);
     fd = mkstemp(path);
     file = fd >= 0 ? fdopen(fd, "wb") : NULL;
-    if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0)
+    if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0)
         exit(1);
 }
 

@@ -83,16 +83,16 @@ static void check_mode(const struct moed_model *model, uint8_t flags)
 static void check_modes(const struct moed_model *model)
 {
     const struct moed_layer *l = &model->layers[0];
-    const uint8_t routed = l->router.refuses_routing ? MOED_ROW_SUPPLIED : 0;
+    const uint8_t routed = l->router.refuses_routing != NULL ? MOED_ROW_SUPPLIED : 0;
 
     check_mode(model, routed);
     check_mode(model, MOED_ROW_SUPPLIED);
     check_mode(model, routed | MOED_ROW_NO_SHARED);
     if (l->shared.width > 0)
         check_mode(model, routed | MOED_ROW_ONLY_SHARED);
-    if (!l->block.refuses_norm)
+    if (l->block.refuses_norm == NULL)
         check_mode(model, routed | MOED_ROW_NORM);
-    if (!l->block.refuses_residual)
+    if (l->block.refuses_residual == NULL)
         check_mode(model, routed | MOED_ROW_NORM | MOED_ROW_RESIDUAL);
 }
 

@@ -31,7 +31,8 @@ static void expect(const struct norm *norm, const float *x, const float *found)
         squares += (x[i] - mean) * (x[i] - mean) / N;
     for (int i = 0; i < N; i++) {
         const long double exact = (x[i] - mean) / sqrtl(squares + (long double)norm->eps);
-        const long double value = exact * norm->weight[i] + (norm->bias ? norm->bias[i] : 0);
+        const long double value =
+            exact * norm->weight[i] + (norm->bias != NULL ? norm->bias[i] : 0);
 
         if (!(fabsl(value - found[i]) <= 1e-6L))
             fail_msg("column %d is %.9g, expected %.9Lg", i, (double)found[i], value);

@@ -126,7 +126,7 @@ static void check_modes(const char *path, const char *arch)
 
     if (moed_model_open(path, NULL, &model, &err) != 0)
         fail_msg("%s", err.message);
-    routed = model->layers[0].router.refuses_routing ? MOED_ROW_SUPPLIED : 0;
+    routed = model->layers[0].router.refuses_routing != NULL ? MOED_ROW_SUPPLIED : 0;
     for (int way = 0; way < (has_device() ? 4 : 3); way++) {
         static const char *const backends[] = {"cpu", "cpu", "reference", "cuda"};
         const struct moed_layer *l = &model->layers[0];
@@ -136,10 +136,10 @@ static void check_modes(const char *path, const char *arch)
         set.flags = MOED_ROW_SUPPLIED;
         check(path, arch, &set);
         set.flags = routed | MOED_ROW_NORM;
-        if (!l->block.refuses_norm)
+        if (l->block.refuses_norm == NULL)
             check(path, arch, &set);
         set.flags = routed | MOED_ROW_NORM | MOED_ROW_RESIDUAL;
-        if (!l->block.refuses_residual && !l->post_norm.tensor)
+        if (l->block.refuses_residual == NULL && l->post_norm.tensor == NULL)
             check(path, arch, &set);
     }
     moed_model_close(model);

@@ -19,7 +19,8 @@ static int enter(void **state)
 {
     (void)state;
     strcpy(root, "/tmp/moed-quota-XXXXXX");
-    return getcwd(before, sizeof before) && mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
+    return getcwd(before, sizeof before) != NULL && mkdtemp(root) != NULL && chdir(root) == 0 ? 0
+                                                                                              : -1;
 }
 
 static int leave(void **state)

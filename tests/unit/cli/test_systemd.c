@@ -44,7 +44,10 @@ static const char *resolve(const char *first, const char *second)
     static char found[256];
     size_t used = 0;
 
-    texts = (struct option_texts){.at = {first, second}, .n = second ? 2 : first ? 1 : 0};
+    texts = (struct option_texts){.at = {first, second},
+                                  .n = second != NULL  ? 2
+                                       : first != NULL ? 1
+                                                       : 0};
     if (systemd_resolve(&systemd, &texts, &err) != 0)
         return NULL;
     found[0] = '\0';

@@ -133,9 +133,9 @@ int build_open(const struct build *b, struct moed_gguf **out, int *fd, struct mo
     assert_int_equal(write(file, b->at, b->size), b->size);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
     const int rc = moed_gguf_open(path, out, err);
-    if (rc != MOED_OK && err)
+    if (rc != MOED_OK && err != NULL)
         assert_ptr_equal(strstr(err->message, path), err->message);
-    if (fd)
+    if (fd != NULL)
         *fd = file;
     else
         close(file);

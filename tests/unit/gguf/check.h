@@ -15,8 +15,8 @@
 /* Fails, showing the message, unless each of the words (up to the first NULL) is in it. */
 static inline void check_words(const char *message, const char *const words[MAX_WORDS])
 {
-    for (size_t i = 0; i < MAX_WORDS && words[i]; i++)
-        if (!strstr(message, words[i]))
+    for (size_t i = 0; i < MAX_WORDS && words[i] != NULL; i++)
+        if (strstr(message, words[i]) == NULL)
             fail_msg("no \"%s\" in: %s", words[i], message);
 }
 

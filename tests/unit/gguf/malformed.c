@@ -26,11 +26,11 @@ int run_malformed(const char *group, const struct malformed *cases, size_t n)
     struct CMUnitTest *tests = calloc(n, sizeof(*tests));
     int failed = 1;
 
-    if (!tests)
+    if (tests == NULL)
         return failed;
     for (size_t i = 0; i < n; i++) {
         struct malformed *state = malloc(sizeof(*state)); /* cmocka wants it writable */
-        if (state)
+        if (state != NULL)
             *state = cases[i];
         tests[i] = (struct CMUnitTest){
             .name = cases[i].name, .test_func = refuses, .initial_state = state};

@@ -12,7 +12,7 @@ static int make_directory(void **state)
 {
     (void)state;
     snprintf(directory, sizeof(directory), "/tmp/moed-foreign-XXXXXX");
-    return mkdtemp(directory) ? 0 : -1;
+    return mkdtemp(directory) != NULL ? 0 : -1;
 }
 
 static int remove_directory(void **state)

@@ -34,16 +34,16 @@ static void save(const struct part *part, const char *path)
 {
     struct build b = {0};
 
-    build_head(&b, 3, part->tensor ? 1 : 0, part->arch ? 4 : 3);
+    build_head(&b, 3, part->tensor != NULL ? 1 : 0, part->arch != NULL ? 4 : 3);
     build_key(&b, "split.no", MOED_GGUF_U16);
     build_integer(&b, part->no, 2);
     build_key(&b, "split.count", MOED_GGUF_U16);
     build_integer(&b, part->count, 2);
     build_key(&b, "split.tensors.count", MOED_GGUF_I32);
     build_u32(&b, part->total);
-    if (part->arch)
+    if (part->arch != NULL)
         build_key_string(&b, "general.architecture", part->arch);
-    if (part->tensor) {
+    if (part->tensor != NULL) {
         build_vector(&b, part->tensor, 4, 0);
         build_align(&b, 32);
         build_bytes(&b, part->tensor, 3);
@@ -63,7 +63,7 @@ static int make_directory(void **state)
 {
     (void)state;
     snprintf(directory, sizeof(directory), "/tmp/moed-split-XXXXXX");
-    return mkdtemp(directory) ? 0 : -1;
+    return mkdtemp(directory) != NULL ? 0 : -1;
 }
 
 static int remove_directory(void **state)

@@ -13,7 +13,7 @@ static int make_directory(void **state)
 {
     (void)state;
     snprintf(directory, sizeof(directory), "/tmp/moed-writer-XXXXXX");
-    if (!mkdtemp(directory))
+    if (mkdtemp(directory) == NULL)
         return -1;
     snprintf(path, sizeof(path), "%s/model.gguf", directory);
     return 0;

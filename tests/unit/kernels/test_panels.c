@@ -50,7 +50,8 @@ static void packing_loses_nothing(void **state)
         const struct moed_format *format = moed_format_at(i);
 
         assert_int_equal(moed_panel_layout_of(format) != NULL, format->decode != NULL);
-        if (!moed_panel_layout_of(format) || moed_panel_is_wide(moed_panel_layout_of(format)))
+        if (moed_panel_layout_of(format) == NULL ||
+            moed_panel_is_wide(moed_panel_layout_of(format)))
             continue; /* test_products.c compares what widened ones mean */
         for (uint32_t rows = 1; rows <= MOED_PANEL_ROWS; rows++)
             for (uint32_t blocks = 1; blocks <= 9; blocks += 2)
@@ -84,7 +85,8 @@ static void bytes_stay_close_to_the_file(void **state)
         uint64_t row_bytes;
         uint64_t panel_bytes;
 
-        if (!moed_panel_layout_of(format) || moed_panel_is_wide(moed_panel_layout_of(format)))
+        if (moed_panel_layout_of(format) == NULL ||
+            moed_panel_is_wide(moed_panel_layout_of(format)))
             continue;
         moed_format_row_bytes(format, 2048, &row_bytes);
         moed_panel_bytes(moed_panel_layout_of(format), 2048, &panel_bytes);

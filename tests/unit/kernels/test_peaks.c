@@ -51,7 +51,7 @@ static void every_product_has_a_unit(void **state)
         for (const struct moed_product *p = isa->products; p->format; p++) {
             const struct moed_peak *peak = moed_peak_of(isa, p->rows);
 
-            if (!peak)
+            if (peak == NULL)
                 fail_msg("%s: %s rows have no unit", isa->name, p->format);
             if (isa->supported())
                 assert_true(moed_peak_supported(peak));

@@ -283,7 +283,7 @@ static void codes_at_their_ends(void **state)
     moed_random_seed(&r, 13);
     for (size_t i = 0; moed_isa_at(i); i++)
         for (const struct moed_product *p = moed_isa_at(i)->products;
-             moed_isa_at(i)->supported() && p->format; p++) {
+             moed_isa_at(i)->supported() && p->format != NULL; p++) {
             struct rig g = {.isa = moed_isa_at(i), .product = p, .rounding = 2e-6};
             float x[256];
 

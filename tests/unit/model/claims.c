@@ -96,7 +96,7 @@ void claim_make(const struct claim *c, struct recipe *r)
         recipe_key(r, "activation.situ_beta", RECIPE_F32, 4);
     if (strcmp(c->arch, "grovemoe") == 0)
         recipe_key(r, "expert_group_scale", RECIPE_F32, 0.05);
-    if (c->norm) {
+    if (c->norm != NULL) {
         recipe_drop(r, "blk.0.ffn_norm.weight");
         snprintf(norm, sizeof(norm), "blk.0.%s.weight", c->norm);
         recipe_tensor(r, norm, "F32", RECIPE_H, 0, 0);

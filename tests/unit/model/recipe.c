@@ -115,7 +115,7 @@ static void fill_at_random(const struct recipe_tensor *t, struct moed_random *ra
     const float sigma = vector ? 0.1F : 1.0F / sqrtf((float)t->dims[0]);
     float *f32 = data;
 
-    if (!moed_format_by_name(t->type)->fill)
+    if (moed_format_by_name(t->type)->fill == NULL)
         return;
     moed_format_by_name(t->type)->fill(random, sigma, data, n);
     for (uint64_t i = 0; vector && strcmp(t->type, "F32") == 0 && i < n; i++)
@@ -145,7 +145,7 @@ static void write_data(const struct recipe_tensor *t, struct moed_random *random
         n *= t->dims[i];
     data = calloc(n / format->block, format->bytes);
     assert_non_null(data);
-    if (random)
+    if (random != NULL)
         fill_at_random(t, random, data, n);
     else
         ramp(t, data, n);
@@ -209,10 +209,10 @@ void recipe_must_fail(const struct recipe *r, int code, const char *const words[
 
     if (rc != code)
         fail_msg("found code %d, expected %d: %s", rc, code, err.message);
-    for (int i = 0; i < 4 && words[i]; i++) {
-        if (!strstr(err.message, words[i]))
+    for (int i = 0; i < 4 && words[i] != NULL; i++) {
+        if (strstr(err.message, words[i]) == NULL)
             fail_msg("no \"%s\" in: %s", words[i], err.message);
     }
-    if (!strstr(err.message, "/tmp/moed-recipe-"))
+    if (strstr(err.message, "/tmp/moed-recipe-") == NULL)
         fail_msg("the file is not named: %s", err.message);
 }

@@ -168,9 +168,9 @@ static void every_row_has_a_claim(void **state)
     for (size_t i = 0; (row = model_arch_at(i)); i++) {
         size_t j = 0;
 
-        while (claim_at(j) && strcmp(claim_at(j)->arch, row->name) != 0)
+        while (claim_at(j) != NULL && strcmp(claim_at(j)->arch, row->name) != 0)
             j++;
-        if (!claim_at(j))
+        if (claim_at(j) == NULL)
             fail_msg("no claim for architecture %s", row->name);
     }
 }

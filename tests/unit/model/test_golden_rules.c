@@ -11,7 +11,7 @@ static char *read_text(const char *path)
     char *text = calloc(1, 4096);
     FILE *f = fopen(path, "re");
 
-    if (!f || !text || fread(text, 1, 4095, f) == 0)
+    if (f == NULL || text == NULL || fread(text, 1, 4095, f) == 0)
         fail_msg("cannot read %s", path);
     fclose(f);
     return text;
@@ -25,7 +25,7 @@ static const char *field(const char *json, const char *name)
 
     snprintf(quoted, sizeof(quoted), "\"%s\":", name);
     at = strstr(json, quoted);
-    if (!at)
+    if (at == NULL)
         fail_msg("case.json has no %s", name);
     else
         at += strlen(quoted) + strspn(at + strlen(quoted), " [\n");

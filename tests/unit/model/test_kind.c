@@ -19,8 +19,8 @@ static void refuse(const struct build *b, int code, const char *const words[4])
     build_save(b, own);
     assert_int_equal(moed_model_open(own, NULL, &m, &err), code);
     unlink(own);
-    for (size_t i = 0; i < 4 && words[i]; i++)
-        if (!strstr(err.message, words[i]))
+    for (size_t i = 0; i < 4 && words[i] != NULL; i++)
+        if (strstr(err.message, words[i]) == NULL)
             fail_msg("no \"%s\" in: %s", words[i], err.message);
 }
 
@@ -30,12 +30,12 @@ static void holds(const char *type, const char *arch, const char *tensor, const 
 {
     struct build b = {0};
 
-    build_head(&b, 3, tensor ? 1 : 0, (type ? 1U : 0U) + (arch ? 1U : 0U));
-    if (type)
+    build_head(&b, 3, tensor != NULL ? 1 : 0, (type != NULL ? 1U : 0U) + (arch != NULL ? 1U : 0U));
+    if (type != NULL)
         build_key_string(&b, "general.type", type);
-    if (arch)
+    if (arch != NULL)
         build_key_string(&b, "general.architecture", arch);
-    if (tensor)
+    if (tensor != NULL)
         build_vector(&b, tensor, 8, 0);
     build_align(&b, 32);
     build_zeros(&b, 32);
@@ -108,7 +108,7 @@ static void named(uint32_t type, const char *bytes, size_t size, const char *exp
     build_free(&b);
     if (moed_model_open(path, NULL, &m, &err) != 0)
         fail_msg("%s", err.message);
-    if (expected)
+    if (expected != NULL)
         assert_string_equal(m->name, expected);
     else
         assert_int_equal(strncmp(m->name, "moed-named-", 11), 0);

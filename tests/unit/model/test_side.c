@@ -58,7 +58,7 @@ static void must_fail(const char *text, int code, const char *words)
     struct moed_error err = {0};
 
     assert_int_equal(open_with(text, &m, &err), code);
-    if (!strstr(err.message, words) || !strstr(err.message, side_path))
+    if (strstr(err.message, words) == NULL || strstr(err.message, side_path) == NULL)
         fail_msg("no \"%s\" of %s in: %s", words, side_path, err.message);
 }
 

@@ -160,7 +160,7 @@ static const struct model_arch *row_of(const char *name)
     const struct model_arch *row;
     size_t i = 0;
 
-    while ((row = model_arch_at(i++)) && (strcmp(row->name, name) != 0 || row->when[0].key))
+    while ((row = model_arch_at(i++)) && (strcmp(row->name, name) != 0 || row->when[0].key != NULL))
         ;
     return row;
 }
@@ -175,7 +175,7 @@ static void presets_fit_the_table(void **state)
         const struct model_arch *row = row_of(p->arch);
         struct model_mix mix;
 
-        if (!row)
+        if (row == NULL)
             fail_msg("%s: no architecture %s", p->name, p->arch);
         else if ((row->select_bias == MODEL_REQUIRED && !(p->extras & PRESET_SELECT_BIAS)) ||
                  (row->select_bias == MODEL_NEVER && (p->extras & PRESET_SELECT_BIAS)) ||

@@ -106,7 +106,7 @@ static void plain_route(const struct moed_router_rule *r, const float *logits, c
             s = logits[i];
         if (r->select == MOED_SELECT_SIGMOID)
             s = plain_sigmoid(logits[i]);
-        all[i] = (struct choice){bias ? s + bias[i] : s, i};
+        all[i] = (struct choice){bias != NULL ? s + bias[i] : s, i};
     }
     if (r->groups > 1)
         plain_groups(r, n, all);

@@ -83,7 +83,7 @@ static unsigned ask(struct served *s, const char *request, const char *text)
     if (moed_asker_ask(&s->asker, request, strlen(request), &asked, &err) != 0)
         return 0;
     status = asked.status;
-    if (text && !strstr(asked.body, text))
+    if (text != NULL && strstr(asked.body, text) == NULL)
         fail_msg("%s, expected \"%s\"", asked.body, text);
     free(asked.body);
     return status;

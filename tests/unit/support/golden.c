@@ -15,11 +15,11 @@ static char *read_text(const char *path)
     FILE *f = fopen(path, "re");
     char *text = calloc(1, 65536);
 
-    if (f && text && fread(text, 1, 65535, f) > 0) {
+    if (f != NULL && text != NULL && fread(text, 1, 65535, f) > 0) {
         fclose(f);
         return text;
     }
-    if (f)
+    if (f != NULL)
         fclose(f);
     free(text);
     return NULL;
@@ -32,14 +32,14 @@ static const char *field(const char *json, const char *name)
 
     snprintf(quoted, sizeof quoted, "\"%s\":", name);
     at = strstr(json, quoted);
-    return at ? at + strlen(quoted) + strspn(at + strlen(quoted), " ") : NULL;
+    return at != NULL ? at + strlen(quoted) + strspn(at + strlen(quoted), " ") : NULL;
 }
 
 static uint32_t number(const char *json, const char *name, uint32_t fallback)
 {
     const char *at = field(json, name);
 
-    return at ? (uint32_t)strtoul(at, NULL, 10) : fallback;
+    return at != NULL ? (uint32_t)strtoul(at, NULL, 10) : fallback;
 }
 
 static void append_word(const char *json, const char *name, char *out, size_t size)
@@ -47,7 +47,7 @@ static void append_word(const char *json, const char *name, char *out, size_t si
     const char *at = field(json, name);
     const size_t used = strlen(out);
 
-    if (at && *at == '"')
+    if (at != NULL && *at == '"')
         snprintf(out + used, size - used, "%s%.*s", used ? " " : "", (int)strcspn(at + 1, "\""),
                  at + 1);
 }
@@ -60,7 +60,7 @@ static void *read_array(const struct golden_case *c, const char *what, size_t n)
 
     snprintf(path, sizeof path, "%s/layer%u.%s", c->dir, c->layer, what);
     f = fopen(path, "re");
-    if (!f || !data || fread(data, 4, n, f) != n) {
+    if (f == NULL || data == NULL || fread(data, 4, n, f) != n) {
         fprintf(stderr, "cannot read %zu values of %s\n", n, path);
         exit(1);
     }
@@ -104,7 +104,7 @@ static int run_case(const char *root, const char *name,
     snprintf(c.dir, sizeof c.dir, "%.440s/%.63s", root, name);
     snprintf(path, sizeof path, "%s/case.json", c.dir);
     json = read_text(path);
-    if (!json)
+    if (json == NULL)
         return 0;
     find_model(&c);
     c.hidden = number(json, "hidden", 0);
@@ -113,7 +113,7 @@ static int run_case(const char *root, const char *name,
     c.rows = number(json, "tokens", 0);
     layers = number(json, "layers", 1);
     first = number(json, "layer", 0);
-    c.ties = strncmp(field(json, "ties") ? field(json, "ties") : "false", "true", 4) == 0;
+    c.ties = strncmp(field(json, "ties") != NULL ? field(json, "ties") : "false", "true", 4) == 0;
     append_word(json, "gate", c.types, sizeof c.types);
     append_word(json, "up", c.types, sizeof c.types);
     append_word(json, "down", c.types, sizeof c.types);
@@ -141,10 +141,11 @@ static int run_folder(const char *root, const char *prefix,
 
     snprintf(path, sizeof path, "%s/%s", root, prefix);
     dir = opendir(path);
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e && n < 128; e = readdir(dir))
+    for (struct dirent *e = dir != NULL ? readdir(dir) : NULL; e != NULL && n < 128;
+         e = readdir(dir))
         if (e->d_name[0] != '.')
             snprintf(names[n++], sizeof names[0], "%s%.48s", prefix, e->d_name);
-    if (dir)
+    if (dir != NULL)
         closedir(dir);
     qsort(names, n, sizeof names[0], by_name);
     for (size_t i = 0; i < n; i++)

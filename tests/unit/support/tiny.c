@@ -27,7 +27,7 @@ struct part {
 static void parts_of(const struct tiny_spec *s, struct part out[5])
 {
     const struct moed_format *f32 = moed_format_by_name("F32");
-    const struct moed_format *type = moed_format_by_name(s->type ? s->type : "F32");
+    const struct moed_format *type = moed_format_by_name(s->type != NULL ? s->type : "F32");
     const struct part parts[5] = {
         {"ffn_norm", f32, 1, {s->hidden, 1, 1}},
         {"ffn_gate_inp", f32, 2, {s->hidden, s->experts, 1}},
@@ -48,9 +48,9 @@ static void write_part(struct moed_gguf_writer *w, const struct tiny_spec *s, co
 
     moed_format_row_bytes(p->format, p->dims[0], &row_bytes);
     data = calloc(p->dims[1] * p->dims[2], row_bytes);
-    if (!data)
+    if (data == NULL)
         must(-1, "memory");
-    if (s->value) {
+    if (s->value != NULL) {
         for (uint64_t i = 0; i < n; i++)
             ((float *)(void *)data)[i] = s->value(p->name, i, s->context);
     } else {
@@ -65,7 +65,7 @@ static void write_part(struct moed_gguf_writer *w, const struct tiny_spec *s, co
 
 static void keys(struct moed_gguf_writer *w, const struct tiny_spec *s)
 {
-    const char *arch = s->arch ? s->arch : "qwen3moe";
+    const char *arch = s->arch != NULL ? s->arch : "qwen3moe";
     const struct {
         const char *name;
         uint32_t value;
@@ -93,7 +93,7 @@ void tiny_write(const struct tiny_spec *spec, char path[256])
     struct part parts[5];
     int fd;
 
-    snprintf(path, 256, "%s/moed-tiny-XXXXXX", dir ? dir : "/tmp");
+    snprintf(path, 256, "%s/moed-tiny-XXXXXX", dir != NULL ? dir : "/tmp");
     fd = mkstemp(path);
     if (fd < 0)
         must(-1, "mkstemp");
