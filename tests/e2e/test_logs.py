@@ -115,11 +115,11 @@ class Requests(unittest.TestCase):
                     plain.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + name + b": " + value +
                                   b"\r\nConnection: close\r\n\r\n")
                     answer = harness.read_answer(plain)
-                self.assertEqual(answer.status, 200, (name, value))
+                self.assertIn(answer.status, (200, 400), (name, value))  # 400: control characters
                 self.assertRegex(answer.headers["X-Request-Id"], r"^[!-~]{1,128}$")
         with server.socket() as plain:  # a path may hold anything as well
             plain.sendall(b'GET /a"\\\x1b\xff%0a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
-            self.assertEqual(harness.read_answer(plain).status, 404)
+            self.assertIn(harness.read_answer(plain).status, (400, 404))
 
     def test_hostile_values_in_json(self):
         with harness.Server(self.case.model, "--log-format", "json", "--log-level",
@@ -130,7 +130,7 @@ class Requests(unittest.TestCase):
         for line in found:
             self.assertEqual(set(line) - {"traceparent", "code"}, ALWAYS, line)
             self.assertRegex(line["request_id"], r"^[!-~]{1,128}$")
-            self.assertIn(line["status"], (200, 404, 503))
+            self.assertIn(line["status"], (200, 400, 404, 503))
         self.assertGreater(len(found), 3 * len(HOSTILE))
 
     def test_hostile_values_in_text(self):

@@ -228,8 +228,7 @@ static int forward(struct cuda_workspace *ws, uint32_t layer_at, struct moed_bat
     ws->planned = layer->spec->experts + 1 +
                   (layer->spec->chunk_size ? layer->spec->experts / layer->spec->chunk_size : 0);
     ws->base.device_seconds = 0.0;
-    status =
-        cuda_check(cudaSetDevice(cuda->devices.at[layer->device]), "topk_scratch a device", err);
+    status = cuda_check(cudaSetDevice(cuda->devices.at[layer->device]), "choosing a device", err);
     if (status == 0)
         status = copy_in(ws, &p, batch, err);
     if (status == 0)

@@ -33,7 +33,7 @@ int cuda_read_gbps(struct moed_backend *backend, double *gbps, struct moed_error
     size_t free_bytes = 0, all_bytes = 0;
     void *data = NULL;
     float ms = 0.0F;
-    int status = cuda_check(cudaSetDevice(cuda->devices.at[0]), "topk_scratch a device", err);
+    int status = cuda_check(cudaSetDevice(cuda->devices.at[0]), "choosing a device", err);
 
     if (status == 0)
         status = cuda_check(cudaMemGetInfo(&free_bytes, &all_bytes), "asking for memory", err);

@@ -174,14 +174,14 @@ int cuda_resident_open(const struct moed_model *model, const struct moed_backend
     if (status == 0)
         spread(out, devices->n);
     for (uint32_t d = 0; d < devices->n && status == 0; d++) {
-        status = cuda_check(cudaSetDevice(devices->at[d]), "topk_scratch a device", err);
+        status = cuda_check(cudaSetDevice(devices->at[d]), "choosing a device", err);
         if (status == 0)
             status = check_room(
                 out, d, cuda_buffers_size(&extent) + upload.threads * upload.slot_bytes, err);
     }
     for (uint32_t d = 0; d < devices->n && status == 0; d++) {
         upload.device = devices->at[d];
-        status = cuda_check(cudaSetDevice(upload.device), "topk_scratch a device", err);
+        status = cuda_check(cudaSetDevice(upload.device), "choosing a device", err);
         if (status == 0)
             status = upload_device(out, &upload, d, err);
     }

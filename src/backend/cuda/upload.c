@@ -69,7 +69,7 @@ static int upload_expert(struct uploading *u, uint32_t expert, struct moed_error
     const struct moed_weight_span all = {.expert = expert, .n = s->from[0]->rows};
     const struct moed_cuda_source raw = {{slot->raw, slot->raw + bytes}, s->from[0]->row_bytes};
     const uint64_t both = s->from[1] ? 2 * bytes : bytes;
-    int status = cuda_check(cudaSetDevice(u->upload->device), "topk_scratch a device", err);
+    int status = cuda_check(cudaSetDevice(u->upload->device), "choosing a device", err);
 
     if (status == 0) /* the slot's last expert has left it */
         status = cuda_check(cudaStreamSynchronize(slot->stream), "packing an expert", err);

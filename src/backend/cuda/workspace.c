@@ -38,7 +38,7 @@ int cuda_workspace_create(struct moed_backend *backend, struct moed_workspace **
     if (!ws->graphs)
         status = moed_fail(err, MOED_E_NO_MEMORY, "no memory for a workspace");
     for (uint32_t d = 0; d < cuda->devices.n && status == 0; d++) {
-        status = cuda_check(cudaSetDevice(cuda->devices.at[d]), "topk_scratch a device", err);
+        status = cuda_check(cudaSetDevice(cuda->devices.at[d]), "choosing a device", err);
         if (status == 0)
             status = cuda_buffers_open(&ws->buffers[d], &ws->extent, err);
     }
