@@ -65,7 +65,7 @@ static const struct option options[] = {
     {"max-batch-delay-us", OPTION_NUMBER, SERVER(max_batch_delay_us), "N",
      .help = "wait for company, in microseconds", .max = 10000000},
     {"max-batch-ms", OPTION_NUMBER, SERVER(max_batch_ms), "N",
-     .help = "cut large requests so, while other clients are active; 0: never", .max = A_DAY_MS},
+     .help = "cut large requests so beside other clients; 0: never", .max = A_DAY_MS},
     {"spin-us", OPTION_NUMBER, SERVER(spin_us), "N",
      .help = "look for work so long before sleeping, in microseconds", .max = 1000000},
     {"max-queue-rows", OPTION_NUMBER, SERVER(max_queue_rows), "N",
