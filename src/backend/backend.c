@@ -1,5 +1,6 @@
 /* backend: chooses an implementation by name and stands before it: checks what every backend may
  * rely on. */
+#include "team.h"
 #include "vtable.h"
 
 #include <stdio.h>
@@ -85,6 +86,9 @@ int moed_backend_open(const struct moed_model *model, const struct moed_backend_
             options->mlock ? "locked" : "in huge pages", options->mlock ? "mlock" : "hugepages");
     if (complete.threads == 0)
         complete.threads = share_of_cores(complete.teams);
+    if (complete.threads > TEAM_MOST) /* said before what so many would need */
+        return moed_fail(err, MOED_E_USAGE, "%u threads; a worker has 1 to %d", complete.threads,
+                         TEAM_MOST);
     if (complete.max_rows == 0)
         complete.max_rows = 4096;
     if (is_auto(options->name))
@@ -136,7 +140,7 @@ bool moed_backend_failed(const struct moed_backend *backend)
 int moed_backend_read_gbps(struct moed_backend *backend, double *gbps, struct moed_error *err)
 {
     *gbps = 0;
-    return backend->ops->read_gbps != NULL ? backend->ops->read_gbps(backend, gbps, err) : MOED_OK;
+    return backend->ops->read_gbps != NULL ? backend->ops->read_gbps(backend, gbps, err) : 0;
 }
 
 double moed_workspace_device_seconds(const struct moed_workspace *workspace)

@@ -31,6 +31,8 @@ static bool ask(const struct moed_stream *stream, const struct moed_url *url, ch
     do {
         const ssize_t n = moed_stream_receive(stream, line + used, size - 1 - used);
 
+        if (n == 0)
+            errno = 0; /* closed; waiting before may have left something */
         if (n <= 0)
             return false;
         used += (size_t)n;
