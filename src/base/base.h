@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOED_ARRAY_LEN(a) (sizeof a / sizeof((a)[0]))
+#define MOED_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* ---- checked arithmetic: true and *out on success, false if it would wrap ---- */
 static inline bool moed_mul(uint64_t a, uint64_t b, uint64_t *out)

@@ -15,9 +15,9 @@ struct signature {
     const char *is;
 };
 
-#define SIGNATURE(bytes, is)         \
-    {                                \
-        bytes, sizeof bytes - 1, is, \
+#define SIGNATURE(bytes, is)          \
+    {                                 \
+        bytes, sizeof(bytes) - 1, is, \
     }
 
 static const struct signature signatures[] = {

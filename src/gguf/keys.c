@@ -112,7 +112,7 @@ int moed_gguf_copy_string(const struct moed_gguf *gguf, const char *name, char *
     const struct moed_gguf_key *key = NULL;
     int rc = moed_gguf_part_string(&gguf->parts[0], name, &key, err);
 
-    if (rc != 0)
+    if (rc != 0 || key == NULL)
         return in_file(gguf, rc, err);
     *out = malloc(3 * (size_t)key->length + 1);
     if (*out == NULL)

@@ -75,6 +75,8 @@ static int make_question(const struct questions *all, uint32_t i,
     size_t values;
     float *rows;
 
+    if (all->n_layers == 0 || o->n_rows == 0 || o->n_dtypes == 0)
+        return MOED_E_USAGE;
     out->layer = layers[i % all->n_layers].layer;
     out->hidden = layers[i % all->n_layers].hidden;
     i /= all->n_layers;
@@ -360,11 +362,11 @@ int lane_run(const struct moed_load_options *options, struct moed_load_result *r
     int rc = check_options(options, err);
 
     *result = (struct moed_load_result){0};
+    if (askers == NULL)
+        return moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u clients", options->clients);
     for (uint32_t i = 0; i < options->n_rows; i++)
         if (options->rows[i] > how.max_rows)
             how.max_rows = options->rows[i];
-    if (rc == 0 && askers == NULL)
-        rc = moed_fail(err, MOED_E_NO_MEMORY, "no memory for %u clients", options->clients);
     for (uint32_t i = 0; rc == 0 && i < options->clients; i++)
         rc = open_asker(&askers[i], &questions, i, &how, err);
     if (rc == 0)
@@ -373,7 +375,7 @@ int lane_run(const struct moed_load_options *options, struct moed_load_result *r
         rc = run_askers(askers, options->clients, result, err);
     result->distinct = questions.n;
     result->n_layers = questions.n_layers;
-    for (uint32_t i = 0; askers != NULL && i < options->clients; i++) {
+    for (uint32_t i = 0; i < options->clients; i++) {
         moed_client_close(askers[i].client);
         free(askers[i].result);
     }

@@ -210,16 +210,19 @@ enum MHD_Result request_begin(struct request *request, const struct request_line
 enum MHD_Result request_take(struct request *request, const char *data, size_t size)
 {
     struct moed_error err = {0};
+    int rc;
 
     if (request->stage != REQUEST_READING)
         return MHD_YES; /* swallowed */
     request->body.seen += size;
-    if (framing_check_chunk(request, data, size, &err) != 0)
-        body_cut(request, err.code, err.message);
-    else if (request->fault.code != 0) {
-        if (request->body.seen > BODY_DISCARD_MAX)
-            body_cut(request, request->fault.code, request->fault.message);
-    } else if (body_append(request, data, size, &err) != 0)
+    rc = framing_check_chunk(request, data, size, &err);
+    if (rc == 0 && request->fault.code == 0) {
+        rc = body_append(request, data, size, &err);
+    } else if (rc == 0 && request->body.seen > BODY_DISCARD_MAX) {
+        err = request->fault;
+        rc = err.code;
+    }
+    if (rc != 0)
         body_cut(request, err.code, err.message);
     return MHD_YES;
 }

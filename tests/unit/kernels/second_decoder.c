@@ -138,7 +138,9 @@ static float q3_k(const uint8_t *b, int i)
     return half(u16(b + 108)) * (float)(low4 + 16 * hi2 - 32) * (float)v;
 }
 
-static float six_bits_each(const uint8_t *q, const uint8_t *high, const uint8_t *b, int i)
+/* `fifth`: 1 where codes have a fifth bit, in `high`. */
+static float six_bits_each(const uint8_t *q, const uint8_t *high, int fifth, const uint8_t *b,
+                           int i)
 {
     const uint8_t *sc = b + 4;
     const int s = i / 32;
@@ -148,9 +150,7 @@ static float six_bits_each(const uint8_t *q, const uint8_t *high, const uint8_t 
     int min;
 
     n = s % 2 == 1 ? n / 16 : n % 16;
-    if (high != NULL) {
-        n += 16 * ((high[l] >> s) & 1);
-    }
+    n += 16 * ((high[l] >> s) & fifth);
     if (s < 4) {
         scale = sc[s] % 64;
         min = sc[s + 4] % 64;
@@ -163,12 +163,12 @@ static float six_bits_each(const uint8_t *q, const uint8_t *high, const uint8_t 
 
 static float q4_k(const uint8_t *b, int i)
 {
-    return six_bits_each(b + 16, NULL, b, i);
+    return six_bits_each(b + 16, b, 0, b, i);
 }
 
 static float q5_k(const uint8_t *b, int i)
 {
-    return six_bits_each(b + 48, b + 16, b, i);
+    return six_bits_each(b + 48, b + 16, 1, b, i);
 }
 
 static float q6_k(const uint8_t *b, int i)

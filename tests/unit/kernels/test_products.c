@@ -247,7 +247,8 @@ static uint32_t code_bits(const struct moed_format *format)
 static void check_ends(struct rig *g, uint32_t bits, int fill)
 {
     const struct moed_panel_layout *layout = moed_panel_layout_of(g->format);
-    const size_t block = (size_t)g->view.panel_bytes / (g->cols / g->format->block);
+    const size_t blocks = g->cols / g->format->block;
+    const size_t block = blocks > 0 ? (size_t)g->view.panel_bytes / blocks : 0;
     const size_t codes = (size_t)g->format->block * 2 * bits;
     uint64_t row_bytes;
     float out[2 * LD];
