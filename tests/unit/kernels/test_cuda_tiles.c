@@ -189,19 +189,20 @@ static struct moed_cuda_range range_of(float weight, float scale)
     return range;
 }
 
-/* Weights go where f16 has all its digits; what f16 cannot hold is told. */
+/* The largest scale becomes 2^-10 to 2^-9, since codes are subnormal f16 numbers; what f16 cannot
+ * hold is told. */
 static void units_suit_the_weights(void **state)
 {
     const struct moed_cuda_format *format = moed_cuda_format_by_name("Q4_K");
     const struct moed_cuda_range usual = range_of(0.11F, 0.007F), small = range_of(3e-6F, 1e-7F);
     const struct moed_cuda_range large = range_of(3e4F, 2e3F), zero = range_of(0.0F, 0.0F);
-    const struct moed_cuda_range lost = range_of(0.1F, 6e4F), nan = range_of(NAN, 1.0F);
+    const struct moed_cuda_range lost = range_of(1e9F, 1e-3F), nan = range_of(NAN, 1.0F);
     const struct moed_cuda_range infinite = range_of(INFINITY, 1.0F);
 
     (void)state;
-    assert_true(moed_cuda_unit(format, &usual) == 4096.0F);
-    assert_true(moed_cuda_unit(format, &small) == 32768.0F);
-    assert_true(moed_cuda_unit(format, &large) == 0.015625F);
+    assert_true(moed_cuda_unit(format, &usual) == 0x1p-2F);
+    assert_true(moed_cuda_unit(format, &small) == 0x1p6F);
+    assert_true(moed_cuda_unit(format, &large) == 0x1p-20F);
     assert_true(moed_cuda_unit(format, &zero) == 1.0F);
     assert_true(moed_cuda_unit(format, &lost) == 0.0F);
     assert_true(moed_cuda_unit(format, &nan) == 0.0F);
