@@ -51,8 +51,8 @@ struct moed_job {
 struct moed_batcher_options {    /* 0: the default */
     uint32_t workers;            /* one a NUMA node */
     uint32_t max_batch_rows;     /* 4096 or the backend's max_rows, which it may not exceed */
-    uint32_t max_batch_delay_us; /* an idle worker waits so long for company, where a layer has
-                                    other clients, from when the request came or others were
+    uint32_t max_batch_delay_us; /* an idle worker waits so long for co-arriving ones, where a layer
+                                    has other clients, from when the request came or others were
                                     answered; 0: it starts at once with what waits */
     uint32_t max_batch_ms;   /* while others are active, a batch takes no longer than about this,
                                 by the time that its layer's rows took so far; 0: however long */

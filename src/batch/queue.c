@@ -140,8 +140,8 @@ void moed_queue_remove(struct moed_queue *queue, struct moed_job *job)
     leave(queue, job);
 }
 
-/* How long the head of a layer waits for company: not at all where there was none of late, since a
- * client that waits for its answer sends nothing more. */
+/* How long the head of a layer waits for co-arriving requests: not at all where there was none of
+ * late, since a client that waits for its answer sends nothing more. */
 static uint64_t delay_of(const struct moed_queue *queue, const struct moed_queue_layer *layer)
 {
     const bool company =
@@ -150,7 +150,7 @@ static uint64_t delay_of(const struct moed_queue *queue, const struct moed_queue
     return company ? queue->delay_ns : 0;
 }
 
-/* When the head of a layer has waited for company. What was answered meanwhile is company too:
+/* When the head of a layer has waited for them. What was answered meanwhile counts too:
  * clients that ask again as soon as they can would otherwise stay in two groups for ever, each in
  * the queue while the other is computed. */
 static uint64_t ready_ns(const struct moed_queue *queue, const struct moed_queue_layer *layer)

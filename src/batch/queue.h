@@ -73,7 +73,7 @@ struct moed_job *moed_queue_drop_moot(struct moed_queue *queue, uint64_t now);
 /* Takes out one that waits. */
 void moed_queue_remove(struct moed_queue *queue, struct moed_job *job);
 
-/* The layer to compute now: of those that wait no longer for company the one whose head has
+/* The layer to compute now: of those that wait no longer for co-arrivals the one whose head has
  * waited longest, a layer's last batch counting as the begin of its wait. False if there is none;
  * then *wake_ns is when there will be, 0: nothing waits. */
 bool moed_queue_pick(const struct moed_queue *queue, uint64_t now, uint32_t *place,

@@ -2,6 +2,8 @@
  * and sends the next in its place. */
 #include "lane.h"
 
+#include "run.h"
+
 #include "src/base/base.h"
 
 #include <moed/client.h>
@@ -9,7 +11,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* A request and the answer that it got alone. */
 struct question {
@@ -265,15 +266,6 @@ static void *ask(void *context)
 }
 
 /* ---- all of it ---- */
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
-}
-
 static void add_latency(struct moed_latency *to, const struct moed_latency *from)
 {
     to->count += from->count;
@@ -314,7 +306,7 @@ static int open_asker(struct asker *asker, const struct questions *questions, ui
 static int run_askers(struct asker *askers, uint32_t n, struct moed_load_result *result,
                       struct moed_error *err)
 {
-    const double cpu = cpu_seconds(), seconds = askers->questions->options->seconds;
+    const double cpu = run_cpu_seconds(), seconds = askers->questions->options->seconds;
     const uint64_t begin_ns = moed_now_ns();
     uint32_t started = 0;
     int rc = 0;
@@ -335,7 +327,7 @@ static int run_askers(struct asker *askers, uint32_t n, struct moed_load_result 
         }
     }
     result->seconds = (double)(moed_now_ns() - begin_ns) * 1e-9;
-    result->cpu_seconds = cpu_seconds() - cpu;
+    result->cpu_seconds = run_cpu_seconds() - cpu;
     return rc;
 }
 

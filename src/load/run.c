@@ -244,7 +244,7 @@ static int open_clients(struct run *run, struct moed_error *err)
     return rc;
 }
 
-static double cpu_seconds(void)
+double run_cpu_seconds(void)
 {
     struct rusage usage;
 
@@ -255,14 +255,14 @@ static double cpu_seconds(void)
 
 static void measure(struct run *run)
 {
-    const double cpu = cpu_seconds();
+    const double cpu = run_cpu_seconds();
 
     run->begin_ns = moed_now_ns();
     run->end_ns = run->begin_ns + (uint64_t)(run->options->seconds * 1e9);
     turn(run);
     run->result->late = pace_late(run);
     run->result->seconds = (double)(moed_now_ns() - run->begin_ns) * 1e-9;
-    run->result->cpu_seconds = cpu_seconds() - cpu;
+    run->result->cpu_seconds = run_cpu_seconds() - cpu;
     run->result->distinct = run->plan.n;
     run->result->n_layers = run->plan.n_layers;
 }

@@ -29,5 +29,7 @@ uint64_t pace_late(const struct run *run);
 /* ---- run.c ---- */
 /* Sends on an idle client, or has it hang up in the midst. */
 void run_send(struct run *run, struct connection *client, uint64_t due_ns);
+/* Processor time that this process has used. */
+double run_cpu_seconds(void);
 
 #endif

@@ -362,7 +362,7 @@ static void destroy_finishes_what_was_taken(void **state)
     fixture_fini(&f);
 }
 
-/* A layer has another client: it waits for company from now on. */
+/* A layer has another client: its batching window opens from now on. */
 static void make_company(struct fixture *f)
 {
     struct test_job *job = job_create(f, 1, 1);
