@@ -2,11 +2,14 @@
 """Runs every suite and adds up the counts. Usage: run.py [--fast] [--list] [SUITE ...]
 Builds and logs go to build-tests/. Called by tests/run.sh, which installs what is needed."""
 import argparse
+import contextlib
 import dataclasses
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import schedule
@@ -17,9 +20,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 WORK = ROOT / "build-tests"
 HAS_GPU = os.path.exists("/dev/nvidiactl")
 
-# Threads that look out for work instead of sleeping take the processors from the suite beside them, and
-# what is computed here is small: waiting so made a program of unit tests twenty times as slow.
-PATIENT = {"OMP_WAIT_POLICY": "passive"}
+# No suite takes nearly so long, on the slowest machine either: one that does hangs, and would take the
+# others' results with it when whoever started this run loses patience.
+HANGS_AFTER_S = 2400
 
 # A sanitizer's finding must end the program that has it, with a status that no test expects.
 SANITIZERS = {
@@ -149,18 +152,51 @@ SUITES = [
 ]
 
 
+RUNNING = set()  # process groups
+
+
+def end_all(number, _):
+    """A signal to this program does not reach the groups that it made."""
+    for group in RUNNING.copy():
+        os.killpg(group, signal.SIGKILL)
+    os._exit(128 + number)
+
+
+def end_group(group, log):
+    """Ends what a command that hangs has started; the log says what that was."""
+    log.write(f"\nended, because it had not ended by itself after {HANGS_AFTER_S} s; what was running:\n")
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(entry.name)) == group:
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                log.write(f"  {entry.name} {words.decode(errors='replace')}\n")
+        except OSError:
+            pass  # gone meanwhile
+    log.flush()
+    os.killpg(group, signal.SIGABRT)  # at which Python says where each of its threads is
+    time.sleep(2)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
 def execute(command, suite, log):
     """(exit status, processor seconds)."""
-    environment = {**os.environ, **PATIENT, **suite.environment, "MOED_TEST_BUILDS": str(WORK)}
+    environment = {**os.environ, **suite.environment, "MOED_TEST_BUILDS": str(WORK),
+                   "PYTHONFAULTHANDLER": "1"}
     if suite.lane == COMPILING:
         command = ["nice", *command]  # a test beside it goes first
     try:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
-                                   stderr=subprocess.STDOUT, env=environment)
+                                   stderr=subprocess.STDOUT, env=environment, process_group=0)
     except OSError as error:
         log.write(f"{command[0]}: {error}\n")
         return 127, 0
+    bound = threading.Timer(HANGS_AFTER_S, end_group, (process.pid, log))
+    bound.start()
+    RUNNING.add(process.pid)
     _, status, used = os.wait4(process.pid, 0)
+    RUNNING.discard(process.pid)
+    bound.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, used.ru_utime + used.ru_stime
 
@@ -215,6 +251,9 @@ def main():
         print("\n".join(suite.name for suite in chosen))
         return 0
     (WORK / "log").mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, end_all)
     begin = time.monotonic()
     total = tally.Tally()
     plan = schedule.Schedule(chosen, lambda suite, built: run_unless(suite, built, arguments.suites))

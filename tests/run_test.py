@@ -2,7 +2,10 @@
 """Tests of run.py: what the exit status says, and of packages.py: why something is skipped."""
 import contextlib
 import io
+import pathlib
+import signal
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
@@ -31,6 +34,21 @@ class Status(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("no check has run", printed)
         self.assertTrue(printed.endswith("\n0 passed, 0 failed, 2 skipped\n"), printed)
+
+
+class Hanging(unittest.TestCase):
+    def test_what_hangs_is_ended_and_named(self):
+        """With what it has started: a grandchild would hold up who waits for its output."""
+        command = ["sh", "-c", f"sleep 1234 & {sys.executable} -c 'import time; time.sleep(4321)'"]
+        suite = run.Suite("hangs", [command], tally.by_status)
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(run, "HANGS_AFTER_S", 1):
+            path = pathlib.Path(folder, "log")
+            with path.open("w") as log:
+                status, _ = run.execute(command, suite, log)
+            self.assertEqual(status, -signal.SIGABRT)
+            for words in ("sleep 1234", "sleep(4321)", 'File "<string>", line 1 in <module>'):
+                self.assertIn(words, path.read_text())
+        self.assertEqual(run.RUNNING, set())
 
 
 class Reasons(unittest.TestCase):
