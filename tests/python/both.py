@@ -22,6 +22,11 @@ class Asyncio:
     def forward(self, *arguments, **options):
         return self.run(self.client.forward(*arguments, **options))
 
+    def submit(self, *arguments, **options):
+        async def begin():
+            return self.client.submit(*arguments, **options)
+        return Task(self, self.run(begin()))
+
     def route(self, *arguments, **options):
         return self.run(self.client.route(*arguments, **options))
 
@@ -41,6 +46,19 @@ class Asyncio:
     def __exit__(self, *trace):
         self.run(self.client.close())
         self.loop.close()
+
+
+class Task:
+    """A task of that loop, as a pending call of the blocking client."""
+
+    def __init__(self, owner, task):
+        self.owner, self.task = owner, task
+
+    def done(self):
+        return self.task.done()
+
+    def result(self, timeout=None):
+        return self.owner.run(asyncio.wait_for(asyncio.shield(self.task), timeout))
 
 
 def both(case):

@@ -16,7 +16,7 @@ sys.path += [str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 import counting  # noqa: E402
 import packages  # noqa: E402
 
-MODULES = ["test_calls", "test_failures", "test_retry", "test_shards", "test_gguf", "test_package"]
+MODULES = ["test_calls", "test_submit", "test_failures", "test_retry", "test_shards", "test_gguf", "test_package"]
 PACKAGES = ["numpy==2.3.5", "ml-dtypes==0.5.4", "mypy==1.19.0", "setuptools==80.9.0"]
 
 

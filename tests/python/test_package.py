@@ -46,7 +46,7 @@ class Package(unittest.TestCase):
         programs = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
         # That with a model of transformers is run by tests/transformers.
         programs = [program for program in programs if "torch" not in program]
-        self.assertEqual(len(programs), 2)
+        self.assertEqual(len(programs), 3)
         with harness.Server(harness.case("f32-two-layers").model) as server:
             for program in programs:
                 program = program.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}")

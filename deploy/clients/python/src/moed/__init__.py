@@ -13,11 +13,12 @@ from .client import Client
 from .errors import (ConnectionFailed, DeadlineExceeded, MoedError, Overloaded, ProtocolError,
                      ServerDeadlineExceeded, ServerError, ShardError, Unavailable)
 from .info import Info, Layer
+from .pending import Pending
 from .retry import Retry
 from .settings import Settings
 from .shards import Shards
 
 __all__ = ["AsyncClient", "Client", "ConnectionFailed", "DeadlineExceeded", "Info", "Layer",
-           "MoedError", "Overloaded", "ProtocolError", "Result", "Retry", "Routing",
+           "MoedError", "Overloaded", "Pending", "ProtocolError", "Result", "Retry", "Routing",
            "ServerDeadlineExceeded", "ServerError", "Settings", "ShardError", "Shards",
            "Unavailable"]

@@ -37,6 +37,12 @@ class AsyncClient:
         """The MoE block of `layer` over rows of shape [..., H]. `deadline` in seconds from now."""
         return await self._call(forward_call(hidden, layer, options), deadline)
 
+    def submit(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
+               **options: Unpack[ForwardOptions]) -> asyncio.Task[Result]:
+        """Begins what forward() does, as a task that can be awaited later."""
+        call = forward_call(hidden, layer, options)
+        return asyncio.get_running_loop().create_task(self._call(call, deadline))
+
     async def route(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
                     **options: Unpack[RouteOptions]) -> Result:
         """The experts that the router chooses for rows of shape [..., H]."""

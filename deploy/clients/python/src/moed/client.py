@@ -15,6 +15,7 @@ from .calls import (Call, ForwardOptions, RouteOptions, forward_call, headers_of
                     route_call)
 from .errors import ConnectionFailed, MoedError, ServerError, server_error
 from .info import Info
+from .pending import Pending, Starter
 from .pool import Pool
 from .retry import Attempts
 from .settings import Settings, endpoints_of
@@ -34,11 +35,20 @@ class Client:
                        for url, endpoint in self._endpoints.items()}
         self._shards: Shards | None = None
         self._lock = threading.Lock()
+        self._starter = Starter(self._settings.in_flight)
 
     def forward(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
                 **options: Unpack[ForwardOptions]) -> Result:
         """The MoE block of `layer` over rows of shape [..., H]. `deadline` in seconds from now."""
         return self._call(forward_call(hidden, layer, options), deadline)
+
+    def submit(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
+               **options: Unpack[ForwardOptions]) -> Pending[Result]:
+        """Begins what forward() does, and returns at once: result() of what is returned waits for
+        the answer. The rows are copied, so they may be written over. Settings.in_flight calls are
+        under way at a time, and later ones wait for their turn."""
+        call = forward_call(hidden, layer, options)
+        return self._starter.start(lambda left: self._call(call, left), deadline)
 
     def route(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
               **options: Unpack[RouteOptions]) -> Result:
@@ -108,6 +118,7 @@ class Client:
         return call.parse(url, response)
 
     def close(self) -> None:
+        self._starter.close()
         for pool in self._pools.values():
             pool.close()
 
