@@ -52,6 +52,9 @@ enum moed_call_flags {
     MOED_CALL_SKIP_MISSING = 16
 };
 
+/* What moed_client_place() makes room for. */
+enum moed_call_wants { MOED_WANT_OUTPUT = 1, MOED_WANT_ROUTING = 2, MOED_WANT_LOGITS = 4 };
+
 /* A request and its answer: what it points to is the caller's and stays until it is answered. */
 struct moed_call {
     size_t size;    /* sizeof(struct moed_call), or 0 for the same */
@@ -73,7 +76,9 @@ struct moed_call {
     uint64_t queue_ns, compute_ns; /* that the server spent */
     uint32_t batch_rows;           /* of the batch that the rows were computed in */
     uint64_t missing_slots;        /* with SKIP_MISSING */
-    uint32_t slot;                 /* the library's own */
+
+    uint32_t slot; /* the library's own */
+    bool placed;
 };
 
 /* `url` is "lane:PATH". MOED_E_USAGE, MOED_E_IO where nobody is there, MOED_E_UNAUTHORIZED,
@@ -104,6 +109,15 @@ MOED_API bool moed_client_poll(struct moed_client *client, const struct moed_cal
  * MOED_E_IO (the server is gone without an answer). */
 MOED_API int moed_client_wait(struct moed_client *client, struct moed_call *call,
                               struct moed_error *err);
+/* Rows and answers without a copy: takes a slot of shared memory for a call whose layer, rows,
+ * flags, types and supplied routing are set, and points `hidden`, and what moed_call_wants names of
+ * output, chosen_ids, chosen_weights and logits, into it. Write the rows to *hidden, submit, wait,
+ * read the answer where it is; as often as you like, until release gives the slot back. Rows stay
+ * as they were written. The errors of submit. */
+MOED_API int moed_client_place(struct moed_client *client, struct moed_call *call, uint32_t wants,
+                               void **hidden, struct moed_error *err);
+/* Gives back the slot of a call that was placed and is not in flight. */
+MOED_API void moed_client_release(struct moed_client *client, struct moed_call *call);
 /* Submits and waits. */
 MOED_API int moed_client_forward(struct moed_client *client, struct moed_call *call,
                                  struct moed_error *err);

@@ -136,7 +136,7 @@ int moed_blame(struct moed_worker *worker, const struct moed_layer *layer,
     const struct trial trial = {
         .worker = worker,
         .layer = layer,
-        .hidden = rows->hidden + at * layer->hidden,
+        .hidden = rows->in + at * layer->hidden,
         .ids = rows->ids + at * slots,
         .weights = rows->weights + at * slots,
         .slots = (uint32_t)slots,
@@ -149,7 +149,7 @@ int moed_blame(struct moed_worker *worker, const struct moed_layer *layer,
                          ": found an output of %g, expected numbers that %s can hold: ask for "
                          "another type",
                          layer->index, part->bad_row,
-                         (double)largest(rows->output + at * layer->hidden, layer->hidden),
+                         (double)largest(rows->out + at * layer->hidden, layer->hidden),
                          moed_dtype_name(part->job->output_dtype));
     if (part->fault == MOED_FAULT_ROUTER)
         return blame_router(&trial, part->bad_row, err);

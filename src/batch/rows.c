@@ -1,5 +1,5 @@
 /* rows: copying in and out of a batch. A job's rows stand together in it, in their order, so each
- * part is one conversion each way. */
+ * part is one conversion each way, or none. */
 #include "rows.h"
 
 #include <stdlib.h>
@@ -86,19 +86,47 @@ static uint8_t flags_of(const struct moed_job *job, const struct moed_layer *lay
     return (uint8_t)(whole ? job->flags : job->flags | MOED_ROW_NO_SHARED | MOED_ROW_PART);
 }
 
+static bool is_float_place(const void *place)
+{
+    return (uintptr_t)place % sizeof(float) == 0;
+}
+
+/* Has the batch's rows and outputs stand in the worker's buffers, or where those of its only job
+ * are, if they are float32: a copy each way costs more than a small layer. */
+static void place_rows(struct moed_rows *rows, const struct moed_layer *layer,
+                       const struct moed_batch *batch)
+{
+    const struct moed_part *part = &batch->parts[0];
+    const struct moed_job *job = part->job;
+    const size_t first = (size_t)part->first * layer->hidden;
+
+    rows->in = rows->hidden;
+    rows->out = rows->output;
+    if (batch->n_parts != 1)
+        return;
+    if (job->hidden_dtype == MOED_F32 && is_float_place(job->hidden))
+        rows->in = (const float *)job->hidden + first;
+    if (job->output_dtype == MOED_F32 && job->output != NULL && is_float_place(job->output) &&
+        (job->flags & MOED_ROW_ROUTE_ONLY) == 0)
+        rows->out = (float *)job->output + first;
+}
+
 void moed_rows_gather(struct moed_rows *rows, const struct moed_layer *layer,
                       const struct moed_batch *batch, struct moed_batch_rows *out)
 {
     bool logits = false;
     uint32_t at = 0;
 
+    place_rows(rows, layer, batch);
     for (uint32_t i = 0; i < batch->n_parts; i++) {
         const struct moed_part *part = &batch->parts[i];
         const struct moed_job *job = part->job;
 
-        moed_dtype_to_f32(
-            job->hidden_dtype, row_in(job->hidden, job->hidden_dtype, part->first, layer->hidden),
-            rows->hidden + (size_t)at * layer->hidden, (size_t)part->rows * layer->hidden);
+        if (rows->in == rows->hidden)
+            moed_dtype_to_f32(job->hidden_dtype,
+                              row_in(job->hidden, job->hidden_dtype, part->first, layer->hidden),
+                              rows->hidden + (size_t)at * layer->hidden,
+                              (size_t)part->rows * layer->hidden);
         if ((job->flags & MOED_ROW_SUPPLIED) != 0)
             gather_routing(rows, part, at, batch->slots);
         memset(rows->flags + at, flags_of(job, layer), part->rows);
@@ -109,8 +137,8 @@ void moed_rows_gather(struct moed_rows *rows, const struct moed_layer *layer,
     *out = (struct moed_batch_rows){
         .rows = batch->rows,
         .slots = batch->slots,
-        .hidden = rows->hidden,
-        .output = rows->output,
+        .hidden = rows->in,
+        .output = rows->out,
         .ids = rows->ids,
         .weights = rows->weights,
         .logits = logits ? rows->logits : NULL,
@@ -178,7 +206,7 @@ static void check_output(const struct moed_rows *rows, const struct moed_layer *
                          struct moed_part *part, uint32_t at)
 {
     const struct moed_job *job = part->job;
-    const uint8_t *computed = row_in(rows->output, MOED_F32, at, layer->hidden);
+    const uint8_t *computed = row_in(rows->out, MOED_F32, at, layer->hidden);
 
     if (job->output == NULL || (job->flags & MOED_ROW_ROUTE_ONLY) != 0)
         return;
@@ -205,7 +233,7 @@ static void scatter_part(const struct moed_rows *rows, const struct moed_layer *
 {
     const struct moed_job *job = part->job;
 
-    if (job->output != NULL && (job->flags & MOED_ROW_ROUTE_ONLY) == 0)
+    if (job->output != NULL && (job->flags & MOED_ROW_ROUTE_ONLY) == 0 && rows->out == rows->output)
         moed_dtype_from_f32(job->output_dtype, rows->output + (size_t)at * layer->hidden,
                             row_out(job->output, job->output_dtype, part->first, layer->hidden),
                             (size_t)part->rows * layer->hidden);

@@ -1,5 +1,6 @@
 /* lane.c: clients of lanes, each a thread that keeps some requests in flight, waits for the oldest
- * and sends the next in its place. */
+ * and sends the next in its place. Rows are written into shared memory before the clock starts, as
+ * HTTP's requests are made beforehand, and answers are compared where they stand. */
 #include "lane.h"
 
 #include "run.h"
@@ -28,8 +29,7 @@ struct questions {
 /* A request in flight. */
 struct flight {
     const struct question *question;
-    struct moed_call call;
-    void *out;
+    struct moed_call call; /* placed, once it was sent */
     uint64_t due_ns;
 };
 
@@ -187,7 +187,7 @@ static void count(struct asker *asker, const struct flight *flight, int rc,
     moed_latency_add(&result->queued, call->queue_ns);
     moed_latency_add(&result->computed, call->compute_ns);
     moed_latency_add(&result->added, took > call->compute_ns ? took - call->compute_ns : 0);
-    if (memcmp(flight->out, flight->question->expected, bytes_of(flight->question)) == 0)
+    if (memcmp(call->output, flight->question->expected, bytes_of(flight->question)) == 0)
         return;
     if (result->differ++ == 0)
         moed_fail(&result->first_fault, MOED_E_INTERNAL,
@@ -199,21 +199,19 @@ static void count(struct asker *asker, const struct flight *flight, int rc,
 static int send_next(struct asker *asker, struct flight *flight)
 {
     const struct questions *all = asker->questions;
+    const struct question *question = &all->at[moed_random_below(&asker->random, all->n)];
+    void *hidden;
+    int rc;
 
-    flight->question = &all->at[moed_random_below(&asker->random, all->n)];
-    flight->call = call_of(flight->question, flight->out);
+    moed_client_release(asker->client, &flight->call);
+    flight->question = question;
+    flight->call = call_of(question, NULL);
+    rc = moed_client_place(asker->client, &flight->call, MOED_WANT_OUTPUT, &hidden, &asker->error);
+    if (rc != 0)
+        return rc;
+    memcpy(hidden, question->in, bytes_of(question));
     flight->due_ns = moed_now_ns();
     return moed_client_submit(asker->client, &flight->call, &asker->error);
-}
-
-static size_t largest_answer(const struct questions *all)
-{
-    size_t most = 1;
-
-    for (uint32_t i = 0; i < all->n; i++)
-        if (bytes_of(&all->at[i]) > most)
-            most = bytes_of(&all->at[i]);
-    return most;
 }
 
 /* Takes the oldest answer and sends the next request in its place, until the time is over and all
@@ -247,20 +245,12 @@ static void *ask(void *context)
     struct asker *asker = context;
     const uint32_t wanted = asker->questions->options->in_flight;
     const uint32_t slots = moed_client_slots(asker->client), n = wanted < slots ? wanted : slots;
-    const size_t bytes = largest_answer(asker->questions);
     struct flight *flights = moed_calloc(n, sizeof *flights);
-    bool ready = flights != NULL;
 
-    for (uint32_t i = 0; ready && i < n; i++) {
-        flights[i].out = moed_aligned_alloc(bytes, 1);
-        ready = flights[i].out != NULL;
-    }
-    if (ready)
+    if (flights != NULL)
         turn(asker, flights, n);
     else
-        asker->rc = moed_fail(&asker->error, MOED_E_NO_MEMORY, "no memory for %u answers", n);
-    for (uint32_t i = 0; flights != NULL && i < n; i++)
-        free(flights[i].out);
+        asker->rc = moed_fail(&asker->error, MOED_E_NO_MEMORY, "no memory for %u requests", n);
     free(flights);
     return NULL;
 }

@@ -118,12 +118,19 @@ uint32_t moed_client_slots(const struct moed_client *client)
 }
 
 /* ---- calls ---- */
-static void describe(const struct moed_call *call, struct moed_lane_request *out)
+/* moed_call_wants, by what the call has room for. */
+static uint32_t wants_of(const struct moed_call *call)
 {
     const bool routing = call->chosen_ids != NULL || call->chosen_weights != NULL;
 
+    return (call->output != NULL ? MOED_WANT_OUTPUT : 0) | (routing ? MOED_WANT_ROUTING : 0) |
+           (call->logits != NULL ? MOED_WANT_LOGITS : 0);
+}
+
+static void describe(const struct moed_call *call, uint32_t wants, struct moed_lane_request *out)
+{
     *out = (struct moed_lane_request){
-        .kind = call->output != NULL ? MOED_LANE_FORWARD : MOED_LANE_ROUTE,
+        .kind = (wants & MOED_WANT_OUTPUT) != 0 ? MOED_LANE_FORWARD : MOED_LANE_ROUTE,
         .layer = call->layer,
         .rows = call->rows,
         .experts = call->experts,
@@ -132,8 +139,8 @@ static void describe(const struct moed_call *call, struct moed_lane_request *out
         .output_dtype = call->output_dtype,
         .deadline_us = call->deadline_us,
     };
-    out->flags |= routing ? MOED_LANE_WANT_ROUTING : 0;
-    out->flags |= call->logits != NULL ? MOED_LANE_WANT_LOGITS : 0;
+    out->flags |= (wants & MOED_WANT_ROUTING) != 0 ? MOED_LANE_WANT_ROUTING : 0;
+    out->flags |= (wants & MOED_WANT_LOGITS) != 0 ? MOED_LANE_WANT_LOGITS : 0;
 }
 
 /* Waits for a slot that no call is in flight in. */
@@ -158,45 +165,88 @@ static int take_slot(struct moed_client *client, uint32_t *slot, struct moed_err
     return 0;
 }
 
+/* Where the arrays of a call stand, or why no slot takes them. */
+static int lay_out(const struct moed_client *client, const struct moed_call *call, uint32_t wants,
+                   struct moed_lane_request *request, struct moed_lane_arrays *at,
+                   struct moed_error *err)
+{
+    const struct moed_client_layer *layer = client_layer(client, call->layer);
+
+    if (layer == NULL)
+        return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not served by this server",
+                         call->layer);
+    describe(call, wants, request);
+    *at = moed_lane_layout(request, layer->hidden, layer->used, layer->experts);
+    if (at->size > client->lane.slot_bytes)
+        return moed_fail(err, MOED_E_TOO_LARGE,
+                         "%u rows need %llu bytes, a slot has %llu: open "
+                         "the client with a larger max_rows",
+                         call->rows, (unsigned long long)at->size,
+                         (unsigned long long)client->lane.slot_bytes);
+    return 0;
+}
+
+/* What already is where it belongs needs no copy. */
+static void copy(void *to, const void *from, size_t bytes)
+{
+    if (to != from && bytes > 0)
+        memcpy(to, from, bytes);
+}
+
 static void write_arrays(const struct moed_call *call, const struct moed_client_layer *layer,
                          const struct moed_lane_arrays *at, uint8_t *arrays)
 {
     const size_t value = call->hidden_dtype == MOED_CLIENT_F32 ? 4 : 2;
     const size_t routing = (size_t)call->rows * call->experts * sizeof(int32_t);
 
-    memcpy(arrays + at->hidden, call->hidden, (size_t)call->rows * layer->hidden * value);
+    copy(arrays + at->hidden, call->hidden, (size_t)call->rows * layer->hidden * value);
     if (routing == 0)
         return;
     memcpy(arrays + at->ids, call->ids, routing);
     memcpy(arrays + at->weights, call->weights, routing);
 }
 
+int moed_client_place(struct moed_client *client, struct moed_call *call, uint32_t wants,
+                      void **hidden, struct moed_error *err)
+{
+    struct moed_lane_request request;
+    struct moed_lane_arrays at = {0};
+    uint8_t *arrays;
+    int rc = lay_out(client, call, wants, &request, &at, err);
+
+    if (rc == 0)
+        rc = take_slot(client, &call->slot, err);
+    if (rc != 0)
+        return rc;
+    arrays = lane_arrays(&client->lane, call->slot);
+    *hidden = arrays + at.hidden;
+    call->hidden = *hidden;
+    call->output = (wants & MOED_WANT_OUTPUT) != 0 ? arrays + at.output : NULL;
+    call->chosen_ids = (wants & MOED_WANT_ROUTING) != 0 ? (void *)(arrays + at.out_ids) : NULL;
+    call->chosen_weights =
+        (wants & MOED_WANT_ROUTING) != 0 ? (void *)(arrays + at.out_weights) : NULL;
+    call->logits = (wants & MOED_WANT_LOGITS) != 0 ? (void *)(arrays + at.logits) : NULL;
+    call->placed = true;
+    return 0;
+}
+
 int moed_client_submit(struct moed_client *client, struct moed_call *call, struct moed_error *err)
 {
-    const struct moed_client_layer *layer = client_layer(client, call->layer);
     struct moed_lane_request request;
-    struct moed_lane_arrays at;
-    int rc;
+    struct moed_lane_arrays at = {0};
+    int rc = lay_out(client, call, wants_of(call), &request, &at, err);
 
-    if (layer == NULL)
-        return moed_fail(err, MOED_E_NOT_SERVED, "layer %u is not served by this server",
-                         call->layer);
+    if (rc != 0)
+        return rc;
     if (call->rows > 0 && (call->hidden == NULL ||
                            (call->experts > 0 && (call->ids == NULL || call->weights == NULL))))
         return moed_fail(err, MOED_E_USAGE, "a call without hidden rows, ids or weights");
-    describe(call, &request);
-    at = moed_lane_layout(&request, layer->hidden, layer->used, layer->experts);
-    if (at.size > client->lane.slot_bytes)
-        return moed_fail(err, MOED_E_TOO_LARGE,
-                         "%u rows need %llu bytes, a slot has %llu: open "
-                         "the client with a larger max_rows",
-                         call->rows, (unsigned long long)at.size,
-                         (unsigned long long)client->lane.slot_bytes);
-    rc = take_slot(client, &call->slot, err);
+    rc = call->placed ? 0 : take_slot(client, &call->slot, err);
     if (rc != 0)
         return rc;
     lane_slot(&client->lane, call->slot)->request = request;
-    write_arrays(call, layer, &at, lane_arrays(&client->lane, call->slot));
+    write_arrays(call, client_layer(client, call->layer), &at,
+                 lane_arrays(&client->lane, call->slot));
     pthread_mutex_lock(&client->lock);
     lane_submit(&client->lane, call->slot);
     pthread_mutex_unlock(&client->lock);
@@ -223,17 +273,16 @@ static void read_arrays(const struct moed_call *call, const struct moed_client_l
     struct moed_lane_request request;
     struct moed_lane_arrays at;
 
-    describe(call, &request);
+    describe(call, wants_of(call), &request);
     at = moed_lane_layout(&request, layer->hidden, layer->used, layer->experts);
     if (call->output != NULL)
-        memcpy(call->output, arrays + at.output, (size_t)call->rows * layer->hidden * value);
+        copy(call->output, arrays + at.output, (size_t)call->rows * layer->hidden * value);
     if (call->experts == 0 && call->chosen_ids != NULL)
-        memcpy(call->chosen_ids, arrays + at.out_ids, routing);
+        copy(call->chosen_ids, arrays + at.out_ids, routing);
     if (call->experts == 0 && call->chosen_weights != NULL)
-        memcpy(call->chosen_weights, arrays + at.out_weights, routing);
+        copy(call->chosen_weights, arrays + at.out_weights, routing);
     if (call->logits != NULL)
-        memcpy(call->logits, arrays + at.logits,
-               (size_t)call->rows * layer->experts * sizeof(float));
+        copy(call->logits, arrays + at.logits, (size_t)call->rows * layer->experts * sizeof(float));
 }
 
 static void free_slot(struct moed_client *client, uint32_t slot)
@@ -262,8 +311,16 @@ int moed_client_wait(struct moed_client *client, struct moed_call *call, struct 
                     lane_arrays(&client->lane, call->slot));
     else
         moed_fail(err, rc, "%.*s", (int)sizeof answer->message - 1, answer->message);
-    free_slot(client, call->slot);
+    if (!call->placed)
+        free_slot(client, call->slot);
     return rc;
+}
+
+void moed_client_release(struct moed_client *client, struct moed_call *call)
+{
+    if (call->placed)
+        free_slot(client, call->slot);
+    call->placed = false;
 }
 
 int moed_client_forward(struct moed_client *client, struct moed_call *call, struct moed_error *err)

@@ -259,6 +259,24 @@ class Strangers(LaneCase):
             self.assertEqual(self.ask(good), expected)
         self.assertTrue(harness.eventually(lambda: self.server.metric("moed_lane_clients") == 1))
 
+    def test_rows_that_change_underfoot(self):
+        """A lone request's rows are computed where they are."""
+        good, bad = self.lane(), self.lane(slots=1)
+        expected = self.ask(good)
+        source = random.Random(4)
+        rows = self.row * 64
+        for _ in range(30):
+            asking = bad.ask(self.layer, rows, self.case.hidden)
+            slot, end = bad.slot(asking[0]), time.monotonic() + harness.PATIENCE
+            while bad.u32(slot + lane.STATE_AT) != lane.ANSWERED and time.monotonic() < end:
+                place = slot + lane.SLOT_BYTES + source.randrange(2 * len(rows) - 4096)
+                bad.memory[place:place + 4096] = source.choice((bytes(4096), source.randbytes(4096), b"\xff" * 4096))
+            try:
+                bad.read(asking)
+            except Refused as refused:
+                self.assertIn("row", refused.message)
+        self.assertEqual(self.ask(good), expected)
+
     def test_clients_that_die_leave_nothing_behind(self):
         good = self.lane()
         expected = self.ask(good)

@@ -118,7 +118,9 @@ static void enter(struct moed_backend *fake, const struct moed_layer *layer,
                              .rows = b->rows,
                              .slots = b->slots,
                              .first = b->hidden[0],
-                             .logits = b->logits != NULL};
+                             .logits = b->logits != NULL,
+                             .in = b->hidden,
+                             .out = b->output};
 
     pthread_mutex_lock(&fake->mutex);
     check_rows(fake, layer, b, &call);

@@ -100,6 +100,65 @@ static void cut_jobs_convert_at_the_right_place(void **state)
     fixture_fini(&f);
 }
 
+/* Who is alone in a batch and asks in float32 has its rows computed where they are; all others'
+ * are copied. */
+static void rows_alone_stay_in_place(void **state)
+{
+    struct rows r;
+    struct test_job *jobs[2];
+    struct typed odd;
+    const struct fake_call *call = &r.f.backend.calls[1];
+
+    (void)state;
+    for (uint32_t n = 1; n <= 2; n++) {
+        start(&r);
+        for (uint32_t i = 0; i < n; i++) {
+            jobs[i] = job_create(&r.f, 1, 2);
+            job_submit(jobs[i]);
+        }
+        run(&r, n);
+        assert_int_equal(call->in == jobs[0]->hidden, n == 1);
+        assert_int_equal(call->out == jobs[0]->output, n == 1);
+        for (uint32_t i = 0; i < n; i++) {
+            job_assert_right(jobs[i]);
+            job_destroy(jobs[i]);
+        }
+        stop(&r);
+    }
+    for (uint32_t in = 0; in < MOED_DTYPE_COUNT; in++) {
+        start(&r);
+        odd = typed_create(&r.f, in, in);
+        job_submit(odd.job);
+        run(&r, 1);
+        assert_false((const void *)call->in == odd.job->job.hidden);
+        assert_false((const void *)call->out == odd.job->job.output);
+        typed_finish(&odd);
+        stop(&r);
+    }
+}
+
+/* Each part of a job that is cut, too. */
+static void cut_rows_stay_in_place(void **state)
+{
+    struct test_job *job;
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f, 2);
+    fixture_start(&f, &(struct moed_batcher_options){.workers = 1});
+    job = job_create(&f, 1, 5);
+    job_submit(job);
+    fixture_wait(&f, 1);
+    assert_int_equal(f.backend.n_calls, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_ptr_equal(f.backend.calls[i].in, job->hidden + 2 * i * HIDDEN);
+        assert_ptr_equal(f.backend.calls[i].out, job->output + 2 * i * HIDDEN);
+    }
+    job_assert_right(job);
+    job_destroy(job);
+    fixture_fini(&f);
+}
+
 static void routing_is_given_back(void **state)
 {
     struct rows r;
@@ -300,6 +359,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(types_share_a_batch),
         cmocka_unit_test(cut_jobs_convert_at_the_right_place),
+        cmocka_unit_test(rows_alone_stay_in_place),
+        cmocka_unit_test(cut_rows_stay_in_place),
         cmocka_unit_test(routing_is_given_back),
         cmocka_unit_test(route_only_leaves_the_output),
         cmocka_unit_test(supplied_rows_are_padded),
