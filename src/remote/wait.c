@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,6 +61,7 @@ int client_wait_until(struct moed_client *client,
         if (moed_now_ns() - since_ns < spin_ns) {
             for (int i = 0; i < LOOKS; i++)
                 relax();
+            sched_yield(); /* the server's worker may wait for this processor */
             continue;
         }
         announce(client, true);

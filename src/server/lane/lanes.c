@@ -1,6 +1,7 @@
 /* lanes.c: the sockets of lanes, and when the loop looks into the memory of their clients. */
 #include "lanes.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@ static void on_spin(uv_idle_t *idle)
     struct lanes *lanes = idle->data;
     const bool over = moed_now_ns() >= lanes->spin_until_ns;
     struct lane_client *next;
+    bool found = false;
 
     for (struct lane_client *client = lanes->clients; client != NULL; client = next) {
         next = client->next;
@@ -20,6 +22,7 @@ static void on_spin(uv_idle_t *idle)
             continue;
         if (client->taken != __atomic_load_n(&client->lane->submitted, __ATOMIC_RELAXED)) {
             lane_client_read(client);
+            found = true;
             lanes->spin_until_ns =
                 moed_now_ns() + lanes->service->options->spin_us * UINT64_C(1000);
         } else if (over) {
@@ -28,6 +31,8 @@ static void on_spin(uv_idle_t *idle)
     }
     if (over && moed_now_ns() >= lanes->spin_until_ns)
         uv_idle_stop(idle);
+    else if (!found)
+        sched_yield(); /* the worker may wait for this processor */
 }
 
 void lanes_look(struct lanes *lanes, struct lane_client *client)
