@@ -256,35 +256,10 @@ static void *host(void *argument)
 
 /* ---- start and end ---- */
 
-static void *wait_at_gate(void *gate)
-{
-    pthread_mutex_lock(gate);
-    pthread_mutex_unlock(gate);
-    return NULL;
-}
-
-/* How many threads of `wanted` can be made now. OpenMP ends the process where it cannot make one,
- * so that has to be found out before. */
-static uint32_t threads_to_be_had(uint32_t wanted)
-{
-    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-    pthread_t *threads = moed_calloc(wanted, sizeof *threads);
-    uint32_t n = 0;
-
-    pthread_mutex_lock(&gate);
-    while (threads != NULL && n < wanted &&
-           pthread_create(&threads[n], NULL, wait_at_gate, &gate) == 0)
-        n++;
-    pthread_mutex_unlock(&gate);
-    for (uint32_t i = 0; i < n; i++)
-        pthread_join(threads[i], NULL);
-    free(threads);
-    return n;
-}
-
 static int start(struct team *team, struct moed_error *err)
 {
-    const uint32_t found = threads_to_be_had(team->helpers);
+    /* OpenMP ends the process where it cannot make one. */
+    const uint32_t found = moed_threads_possible(team->helpers, 0);
     int rc;
 
     if (found < team->helpers)

@@ -67,7 +67,8 @@ void *moed_calloc(uint64_t count, uint64_t size);
 void *moed_aligned_alloc(uint64_t count, uint64_t size);
 
 /* How much more memory this process may take, and what says so: the machine's MemAvailable and free
- * swap, or the limit of a control group (v1, v2) that it is in, itself or within others. */
+ * swap, the limit of a control group (v1, v2) that it is in, itself or within others, or its own
+ * limit of addresses or data (ulimit -v, -d). */
 struct moed_memory_free {
     uint64_t bytes; /* UINT64_MAX: nobody says */
     char by[160];
@@ -86,6 +87,9 @@ bool moed_run_on_node(uint32_t index, uint32_t cores);
  * page; or puts it on the toucher's own node again. False where there is one node, or the kernel
  * does not let us (containers). */
 bool moed_spread_memory(bool spread);
+/* How many of `wanted` threads could be made beside those that there are, each with a stack of so
+ * many bytes (0: the usual). They are made, and end at once. */
+uint32_t moed_threads_possible(uint32_t wanted, size_t stack);
 
 /* ---- clocks ---- */
 uint64_t moed_now_ns(void);  /* monotonic, for durations and deadlines */

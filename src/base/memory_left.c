@@ -29,7 +29,7 @@ static bool read_bytes(const char *folder, const char *name, uint64_t *out)
     return found;
 }
 
-/* The sum of the numbers behind these names, "name 123" or "name:  123 kB" a line. */
+/* The sum of the numbers behind these one or two names, "name 123" or "name:  123 kB" a line. */
 static uint64_t read_sum(const char *folder, const char *file_name, const char *const names[2])
 {
     FILE *file = open_in(folder, file_name);
@@ -37,14 +37,14 @@ static uint64_t read_sum(const char *folder, const char *file_name, const char *
     uint64_t sum = 0;
 
     while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 2 && names[i] != NULL; i++) {
             const size_t n = strlen(names[i]);
             const char *at = line + n;
             uint64_t number;
 
             if (strncmp(line, names[i], n) != 0 || (*at != ' ' && *at != ':'))
                 continue;
-            at += strspn(at, ": ");
+            at += strspn(at, ": \t");
             if (moed_read_u64(&at, &number))
                 sum += strstr(at, "kB") != NULL ? number << 10 : number;
         }
@@ -75,6 +75,22 @@ static void look_at(const char *folder, struct moed_memory_free *out)
     snprintf(out->by, sizeof out->by, "%.100s/%s", folder, name);
 }
 
+/* What one of the process's own limits leaves; where there is none the file says "unlimited". */
+static void look_at_own(const char *proc, const char *const limit_name[2],
+                        const char *const used_name[2], struct moed_memory_free *out)
+{
+    uint64_t limit = read_sum(proc, "self/limits", limit_name);
+    const uint64_t used = read_sum(proc, "self/status", used_name);
+
+    if (limit == 0)
+        return;
+    limit -= used < limit ? used : limit;
+    if (limit >= out->bytes)
+        return;
+    out->bytes = limit;
+    snprintf(out->by, sizeof out->by, "%s of this process", limit_name[0]);
+}
+
 /* A group and those around it, up to where they are mounted. */
 static void walk_up(const char *mounted, const char *group, struct moed_memory_free *out)
 {
@@ -96,12 +112,16 @@ static void walk_up(const char *mounted, const char *group, struct moed_memory_f
 void memory_read(const char *proc, const char *groups, struct moed_memory_free *out)
 {
     static const char *const free_names[2] = {"MemAvailable", "SwapFree"};
+    static const char *const own[2][2][2] = {{{"Max address space"}, {"VmSize"}},
+                                             {{"Max data size"}, {"VmData"}}};
     char line[PATH_MAX + 64], mounted[PATH_MAX];
     FILE *file = open_in(proc, "self/cgroup");
     const uint64_t machine = read_sum(proc, "meminfo", free_names);
 
     *out = (struct moed_memory_free){.bytes = machine > 0 ? machine : UINT64_MAX};
     snprintf(out->by, sizeof out->by, "%s", machine > 0 ? "MemAvailable and SwapFree" : "");
+    for (int i = 0; i < 2; i++)
+        look_at_own(proc, own[i][0], own[i][1], out);
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         char *controllers = strchr(line, ':'); /* "0::/group" or "7:memory:/group" */
         char *group = controllers != NULL ? strchr(controllers + 1, ':') : NULL;

@@ -1,12 +1,16 @@
 /* commands: the table of subcommands: finding one, its help, running it, its exit status. */
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "suggest.h"
 #include "variables.h"
 #include "version.h"
 
+enum { LAST_WORDS_MS = 2000 };
 enum exit_status { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const struct command *const commands[] = {
@@ -67,13 +71,22 @@ static void print_help(const struct command *command, const struct option_set *s
     printf("\nExamples:\n%s", command->examples);
 }
 
+/* The last words, which wait for a reader of stderr that stands still, but not for ever: an end
+ * that failed has to end. What poll(2) lets into a pipe is PIPE_BUF bytes. */
 static int complain(const struct command *command, int status, const struct moed_error *err)
 {
-    fprintf(stderr, "moed: %s\n", err->message);
-    if (status != MOED_E_USAGE)
-        return EXIT_FAILED;
-    fprintf(stderr, "Try `moed %s --help`.\n", command->name);
-    return EXIT_USAGE;
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    char text[PIPE_BUF];
+    int n = snprintf(text, sizeof text, "moed: %s\n", err->message);
+
+    if (status == MOED_E_USAGE && n < (int)sizeof text)
+        n += snprintf(text + n, sizeof text - (size_t)n, "Try `moed %s --help`.\n", command->name);
+    if (n >= (int)sizeof text)
+        n = sizeof text - 1;
+    fflush(stderr);
+    if (poll(&out, 1, LAST_WORDS_MS) == 1 && write(STDERR_FILENO, text, (size_t)n) < 0)
+        return EXIT_FAILED; /* nobody is left to hear why */
+    return status == MOED_E_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 
 static bool wants_help(int argc, char **argv)

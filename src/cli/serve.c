@@ -136,8 +136,8 @@ static void set_defaults(void *arguments)
 }
 
 /* Where to listen, and whom to tell: what systemd says counts where no flag says otherwise. */
-static int ask_systemd(struct serve_arguments *serve, char *(*get)(const char *name),
-                       struct moed_error *err)
+static int ask_surroundings(struct serve_arguments *serve, char *(*get)(const char *name),
+                            struct moed_error *err)
 {
     struct moed_server_options *server = &serve->server;
     struct option_texts *listen = &serve->listen;
@@ -154,6 +154,7 @@ static int ask_systemd(struct serve_arguments *serve, char *(*get)(const char *n
                          MOED_MAX_LISTEN);
     server->notify_socket = systemd.notify_socket;
     server->notify_watchdog_us = systemd.watchdog_us;
+    server->pool_threads = get("UV_THREADPOOL_SIZE");
     if (listen->n > 0)
         server->n_listen = 0; /* else one, by default */
     for (uint32_t i = 0; i < listen->n; i++) {
@@ -206,7 +207,7 @@ static int run(const struct invocation *invocation, struct moed_error *err)
     }
     status = check_name(server->name, err);
     if (status == 0)
-        status = ask_systemd(serve, invocation->get, err);
+        status = ask_surroundings(serve, invocation->get, err);
     if (status == 0)
         status = configure_log(serve, err);
     if (status != 0)

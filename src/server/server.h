@@ -43,6 +43,7 @@ struct moed_server_options {
     uint32_t watchdog_ms;           /* a batch that takes longer fails /livez; 0: however long */
     const char *notify_socket;      /* systemd's NOTIFY_SOCKET, or NULL */
     uint64_t notify_watchdog_us;    /* and its WATCHDOG_USEC; 0: it does not watch */
+    const char *pool_threads;       /* libuv's UV_THREADPOOL_SIZE, which it reads itself, or NULL */
     bool metrics_per_expert;
     const char *log_file;             /* where the log goes: opened again at SIGHUP; or NULL */
     enum moed_log_level log_requests; /* of the line of a request that went well */

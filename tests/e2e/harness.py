@@ -10,6 +10,7 @@ import http.client
 import json
 import math
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -354,6 +355,12 @@ class Case:
 
     def rows(self, layer):
         return rows_of(floats(self.bytes(layer, "hidden.f32")), self.hidden)
+
+
+def is_sanitized():
+    """Whether the program under test has a sanitizer in it."""
+    program = pathlib.Path(BIN).read_bytes()
+    return any(symbol in program for symbol in (b"__asan_init", b"__tsan_init"))
 
 
 def case(name):

@@ -1,5 +1,6 @@
 """The process and what surrounds it: names that lead to no file, a log that nobody reads, standard
 descriptors that are closed, signals at any time."""
+import contextlib
 import os
 import re
 import resource
@@ -159,6 +160,21 @@ class Log(Folder):
         moed.terminate()
         self.assertEqual(moed.wait(harness.PATIENCE), 0)
 
+    def test_last_words_that_nobody_reads(self):
+        """A start that fails ends, with its status, though nobody takes the reason."""
+        outlet, inlet = os.pipe()
+        self.addCleanup(os.close, outlet)
+        self.addCleanup(os.close, inlet)
+        os.set_blocking(inlet, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(inlet, b"x" * 4096)
+        os.set_blocking(inlet, True)
+        for words, status in ((("serve", "/nowhere", "--listen", "127.0.0.1:0"), 1), (("serve", "--nothing"), 2)):
+            done = subprocess.run([harness.BIN, *words], stdin=subprocess.DEVNULL, stderr=inlet, check=False,
+                                  timeout=harness.PATIENCE)
+            self.assertEqual(done.returncode, status)
+
     def test_a_full_disk(self):
         """A line that was cut by the end of the space is ended before the next."""
         log = self.path("log")
@@ -240,11 +256,38 @@ class Descriptors(Folder):
             for one in (*crowd, *waiting):
                 one.close()
 
+    def test_clients_of_lanes_are_counted_too(self):
+        """Each listener's clients may be as many as the bound says, and all have descriptors."""
+        with harness.Server(self.case.model, "--max-connections", "1000", "--listen", "lane:" + self.path("lane"),
+                            prefix=("prlimit", "--nofile=200:200")) as server:
+            limits = server.get("/v1/moe/info").json()["limits"]
+            self.assertLess(2 * limits["max_connections"], 200 - 64)
+
     def test_too_few_descriptors_for_any_connection(self):
         found, said = run("serve", self.case.model, "--listen", "127.0.0.1:0",
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
         self.assertEqual(found, 1, said)
         self.assertRegex(said, r"found a limit of 40 open files, expected at least \d+")
+
+
+class Threads(Folder):
+    def test_a_pool_that_cannot_be(self):
+        """libuv makes its threads when the first body comes, and aborts where it cannot."""
+        if harness.is_sanitized():
+            self.skipTest("sanitizers reserve more addresses than any limit leaves")
+        space = 4 << 30
+        found, said = run("serve", self.case.model, "--listen", "127.0.0.1:0",
+                          environment={"UV_THREADPOOL_SIZE": "1024"},
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (space, space)))
+        self.assertEqual(found, 1, said)
+        self.assertRegex(said, r"moed: only \d+ of 1024 threads could be made that read requests")
+
+    def test_the_pool_is_there_before_ready(self):
+        with harness.Server(self.case.model) as server:
+            before = len(os.listdir(f"/proc/{server.process.pid}/task"))
+            rows = b"\0\0\0\x3f" * (self.case.hidden * 1024)  # a body that is read in the pool
+            self.assertEqual(server.post_raw("/v1/moe/layers/0/forward", rows).status, 200)
+            self.assertEqual(len(os.listdir(f"/proc/{server.process.pid}/task")), before)
 
 
 class Settings(Folder):

@@ -26,10 +26,10 @@ static uint32_t open_files(void)
     return n;
 }
 
-int host_fit_files(uint32_t *connections, uint32_t files, struct moed_error *err)
+int host_fit_files(uint32_t *connections, uint32_t each, uint32_t files, struct moed_error *err)
 {
     const uint64_t spare = (uint64_t)open_files() + files + SPARE_FILES;
-    const uint64_t need = *connections + spare;
+    const uint64_t need = (uint64_t)*connections * each + spare;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
@@ -37,19 +37,20 @@ int host_fit_files(uint32_t *connections, uint32_t files, struct moed_error *err
     limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return moed_fail(err, MOED_E_IO, "the limit of open files: %s", strerror(errno));
-    if (limit.rlim_cur <= spare)
+    if (limit.rlim_cur < spare + each)
         return moed_fail(err, MOED_E_IO,
-                         "found a limit of %llu open files, expected at least %llu, and one more "
+                         "found a limit of %llu open files, expected at least %llu, and %u more "
                          "for each connection",
-                         (unsigned long long)limit.rlim_cur, (unsigned long long)spare + 1);
+                         (unsigned long long)limit.rlim_cur, (unsigned long long)spare + each,
+                         each);
     if (limit.rlim_cur >= need)
         return 0;
     moed_log(MOED_LOG_WARN,
              "%llu connections may be open at a time, not --max-connections %u: the limit of open "
              "files is %llu, of which %llu are kept for the model, keys and certificates",
-             (unsigned long long)(limit.rlim_cur - spare), *connections,
+             (unsigned long long)(limit.rlim_cur - spare) / each, *connections,
              (unsigned long long)limit.rlim_cur, (unsigned long long)spare);
-    *connections = (uint32_t)(limit.rlim_cur - spare);
+    *connections = (uint32_t)((limit.rlim_cur - spare) / each);
     return 0;
 }
 

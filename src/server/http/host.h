@@ -78,10 +78,11 @@ struct host {
     bool stopping;               /* the loop is about to end: no request is begun */
 };
 
-/* Raises the limit of open files to what so many connections and `files` others need, as far as it
- * may be raised; where that is not enough, lowers *connections to what fits, and logs it: keys and
- * certificates could not be read again without a descriptor. MOED_E_IO where none fits. */
-int host_fit_files(uint32_t *connections, uint32_t files, struct moed_error *err);
+/* Raises the limit of open files to what so many connections, `each` files a connection, and
+ * `files` others need, as far as it may be raised; where that is not enough, lowers *connections to
+ * what fits, and logs it: keys and certificates could not be read again without a descriptor.
+ * MOED_E_IO where none fits. */
+int host_fit_files(uint32_t *connections, uint32_t each, uint32_t files, struct moed_error *err);
 /* Reads keys and certificates, starts what the loop waits for, binds --listen and watches the
  * ports. `options`, `endpoints` and the loop are set. MOED_E_USAGE, MOED_E_IO, MOED_E_NO_MEMORY;
  * host_close is due in any case. */

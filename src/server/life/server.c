@@ -1,6 +1,8 @@
 /* server.c: puts the room together, turns the loop, takes it apart. */
 #include "state.h"
 
+#include "pool.h"
+
 #include <signal.h>
 #include <stdlib.h>
 
@@ -86,10 +88,13 @@ static int set_up(struct server *server, struct moed_error *err)
 
     if (rc != 0)
         return rc;
-    rc = host_fit_files(&server->settings.max_connections,
+    /* Clients of lanes are counted by themselves, by the same bound. */
+    rc = host_fit_files(&server->settings.max_connections, server->options->n_lanes > 0 ? 2 : 1,
                         moed_gguf_count_parts(server->options->model_path), err);
     if (rc == 0)
         rc = service_init(&server->service, err);
+    if (rc == 0)
+        rc = pool_start(&server->host.loop, server->options->pool_threads, err);
     if (rc == 0)
         rc = host_open(&server->host, err);
     if (rc != 0)

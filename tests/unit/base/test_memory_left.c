@@ -65,6 +65,29 @@ static void the_machine(void **state)
     assert_string_equal(left.by, "MemAvailable and SwapFree");
 }
 
+/* As after `ulimit -v` and `ulimit -d`: soft limit, hard limit. */
+static void limits_of_its_own(void **state)
+{
+    (void)state;
+    put("proc/meminfo", "MemAvailable: 4000000 kB\n");
+    put("proc/self/limits",
+        "Max data size             unlimited            unlimited            bytes\n"
+        "Max address space         1048576000           unlimited            bytes\n");
+    put("proc/self/status", "VmPeak:\t  900000 kB\nVmSize:\t   24000 kB\nVmData:\t    1000 kB\n");
+    memory_read("proc", "fs", &left);
+    assert_int_equal(left.bytes, 1000000 << 10);
+    assert_string_equal(left.by, "Max address space of this process");
+    put("proc/self/limits",
+        "Max data size             2048000              2048000              bytes\n"
+        "Max address space         1048576000           unlimited            bytes\n");
+    memory_read("proc", "fs", &left);
+    assert_int_equal(left.bytes, 1000 << 10);
+    assert_string_equal(left.by, "Max data size of this process");
+    put("proc/self/status", "VmSize:\t   24000 kB\nVmData:\t    9000 kB\n");
+    memory_read("proc", "fs", &left);
+    assert_int_equal(left.bytes, 0);
+}
+
 /* As systemd's MemoryMax= of a slice, two groups above; cached files do not count as used. */
 static void nested_groups(void **state)
 {
@@ -113,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nobody_says, enter, leave),
         cmocka_unit_test_setup_teardown(the_machine, enter, leave),
+        cmocka_unit_test_setup_teardown(limits_of_its_own, enter, leave),
         cmocka_unit_test_setup_teardown(nested_groups, enter, leave),
         cmocka_unit_test_setup_teardown(of_version_1, enter, leave),
         cmocka_unit_test_setup_teardown(of_a_container, enter, leave),
