@@ -1,4 +1,6 @@
 /* commands: the table of subcommands: finding one, its help, running it, its exit status. */
+#include <moed/version.h>
+
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>

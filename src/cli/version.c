@@ -1,6 +1,8 @@
 /* version: see version.h. */
 #include "version.h"
 
+#include <moed/version.h>
+
 #include <stdio.h>
 
 #include "src/backend/backend.h"

@@ -5,10 +5,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int main(int argc, char **argv)
 {
-    struct moed_layer_info info;
+    struct moed_layer_info info = {.size = sizeof info};
     struct moed_error err;
     struct moed *m;
 
@@ -16,15 +17,24 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", argc == 2 ? err.message : "usage: embed MODEL.gguf");
         return 1;
     }
-    moed_layer_at(m, 0, &info);
+    if (moed_layer_at(m, 0, &info) != 0 || strcmp(moed_version(), MOED_VERSION) != 0)
+        return 1;
 
     float *hidden = calloc(info.hidden, sizeof *hidden);
     float *output = calloc(info.hidden, sizeof *output);
     float *again = calloc(info.hidden, sizeof *again);
-    struct moed_routing routing = {.slots = info.used,
+    struct moed_routing routing = {.size = sizeof routing,
+                                   .slots = info.used,
                                    .ids = calloc(info.used, sizeof(int32_t)),
                                    .weights = calloc(info.used, sizeof(float))};
-    struct moed_call call = {info.layer, 1, hidden, output, &routing};
+    struct moed_timing timing = {.size = sizeof timing};
+    struct moed_call call = {.size = sizeof call,
+                             .layer = info.layer,
+                             .rows = 1,
+                             .hidden = hidden,
+                             .output = output,
+                             .routing = &routing,
+                             .timing = &timing};
     double difference = 0.0;
     double size = 0.0;
 
@@ -43,7 +53,10 @@ int main(int argc, char **argv)
     printf("moed %s: layer %u, %u of %u experts, first expert %d\n", moed_version(), info.layer,
            info.used, info.experts, routing.ids[0]);
     moed_close(m);
-    return size > 0.0 && difference == 0.0 ? 0 : 1;
+    return size > 0.0 && difference == 0.0 && timing.steps == 1 &&
+                   timing.total_ns >= timing.compute_ns
+               ? 0
+               : 1;
 
 failed:
     fprintf(stderr, "%s\n", err.message);

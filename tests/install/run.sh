@@ -30,6 +30,21 @@ try() { # name, linker arguments…
 try shared $(pkg-config --libs moed)
 # shellcheck disable=SC2046
 try static "$libdir/libmoed.a" $(pkg-config --libs --static moed | tr ' ' '\n' | grep -v -e -lmoed)
+# Structs are laid out as before.
+# shellcheck disable=SC2046 # pkg-config prints words
+if cc -fsyntax-only -Wall -Werror "$here/layout.c" $(pkg-config --cflags moed); then
+    passed=$((passed + 1))
+else
+    echo "FAILED install: the layout of structs"
+    failed=$((failed + 1))
+fi
+# The soname follows the version while that begins with 0.
+if readelf -d "$libdir/libmoed.so" | grep -q "SONAME.*libmoed.so.$(pkg-config --modversion moed | cut -d. -f1,2)\]"; then
+    passed=$((passed + 1))
+else
+    echo "FAILED install: $(readelf -d "$libdir/libmoed.so" | grep SONAME), not of $(pkg-config --modversion moed)"
+    failed=$((failed + 1))
+fi
 # A program with a function of the same name would replace one that leaves the library.
 for library in "$libdir"/libmoed*.a "$libdir"/libmoed*.so; do
     dynamic=$([[ $library == *.so ]] && echo -D || true)

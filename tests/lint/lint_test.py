@@ -38,6 +38,7 @@ BAD = {
     rules.opening_comment: ("src/gguf/open.c", "int x;\n"),
     rules.no_leftovers: ("src/gguf/open.c", "/* TO" + "DO: later */\n"),
     rules.documents_name_files_that_exist: ("src/README.md", "`tests/unit/none.c` holds it\n"),
+    rules.one_version: ("CHANGELOG.md", "# Changelog\n"),
     rules.clang_format: ("src/gguf/open.c", "/* x */\nint   x ;\n"),
 }
 
@@ -78,6 +79,14 @@ class Rules(unittest.TestCase):
         rule = rules.documents_name_files_that_exist
         for text in ("/* see NONE.md */\n", "/* x */\nint x; // as tests/unit/none.c has it\n"):
             self.assertTrue(list(rule(Tree({"src/gguf/open.c": text}))), text)
+
+    def test_versions_that_differ(self):
+        files = {"meson.build": "project('moed', 'c',\n  version: '0.2.0',\n", "CHANGELOG.md": "# X\n\n## 0.2.0\n## 0.1.0\n",
+                 "deploy/kubernetes/overlays/a/kustomization.yaml": 'newTag: "0.2.0-cuda"\n'}
+        self.assertEqual(list(rules.one_version(Tree(files))), [])
+        for path, text in (("CHANGELOG.md", "# X\n\n## 0.2.1\n"), ("meson.build", "project('moed')\n"),
+                           ("deploy/kubernetes/overlays/a/kustomization.yaml", 'newTag: "0.1.0"\n')):
+            self.assertTrue(list(rules.one_version(Tree({**files, path: text}))), path)
 
     def test_unit_tests_may_see_their_own_rooms_furniture(self):
         text = '/* x */\n#include "src/batch/queue.h"\n'

@@ -19,10 +19,11 @@ BELOW = {
     "rule": {"kernels"},
     "model": {"gguf", "rule", "base", "error", "kernels"},
     "moe": {"rule", "base", "error", "kernels"},
-    "moed": {"error"},
+    "version": set(),
+    "moed": {"error", "version"},
     "lane": set(),
     "remote": {"lane", "base", "error"},
-    "backend": {"moed", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"},
+    "backend": {"moed", "version", "moe", "model", "gguf", "rule", "metrics", "base", "error", "kernels"},
 }
 BELOW["wire"] = {"coding", "kserve", "base", "error", "kernels"}  # no models: bytes and rows
 BELOW["kserve"] = {"wire", "base", "error", "kernels"}  # wire's second door
@@ -41,6 +42,7 @@ DOORS = {"src/base/file.h": "base", "src/base/log.h": "base", "src/model/rule.h"
          "src/model/scan.h": "model", "src/model/synth.h": "model",
          "src/wire/coding.h": "coding", "src/wire/kserve.h": "kserve",
          "include/moed/error.h": "error", "include/moed/moed.h": "moed",
+         "include/moed/version.h": "version",
          "include/moed/lane.h": "lane", "include/moed/client.h": "remote"}
 
 
@@ -262,6 +264,30 @@ def documents_name_files_that_exist(tree):
                 yield f"{path}:{line}: names {name}, which is not there"
 
 
+# Where the version is written: each must find it, in the same words.
+VERSIONS = {
+    "meson.build": r"\n  version: '([\d.]+)'",
+    "include/moed/version.h": r'define MOED_VERSION\s+"([\d.]+)"',
+    "deploy/clients/python/pyproject.toml": r'\nversion = "([\d.]+)"',
+    "deploy/kubernetes/overlays/*/kustomization.yaml": r'newTag: "([\d.]+)(?:-cuda)?"',
+    "CHANGELOG.md": r"\n## ([\d.]+)",  # the first is the newest
+}
+
+
+def one_version(tree):
+    """The version is the same wherever it is written."""
+    found = {}
+    for pattern, words in VERSIONS.items():
+        for path in fnmatch.filter(tree.files, pattern):
+            match = re.search(words, tree.files[path])
+            if match:
+                found[path] = match[1]
+            elif "newTag" not in words or "newTag" in tree.files[path]:
+                yield f"{path}: expected a version, found none"
+    if len(set(found.values())) > 1:
+        yield ", ".join(f"{path} says {version}" for path, version in found.items())
+
+
 def clang_format(tree):
     """clang-format would change nothing."""
     for path, text in tree.c_files():
@@ -288,5 +314,5 @@ def clang_format_missing():
 
 RULES = [rooms, wings, furniture, include_style, file_length, door_length, function_length,
          parameter_count, no_exit, no_environment, no_machine_paths, opening_comment,
-         no_leftovers, documents_name_files_that_exist, clang_format]
+         no_leftovers, documents_name_files_that_exist, one_version, clang_format]
 NEEDS = {clang_format: clang_format_missing}

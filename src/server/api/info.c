@@ -6,6 +6,7 @@
 #include "src/wire/wire.h"
 
 #include <cjson/cJSON.h>
+#include <moed/version.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
+#include <moed/version.h>
 #include <stdio.h>
 #include <string.h>
 

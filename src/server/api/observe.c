@@ -8,6 +8,7 @@
 
 #include "src/server/http/accept.h"
 
+#include <moed/version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -76,14 +76,16 @@ static void rename_arch(const struct golden_case *c, const char *arch, const cha
 static void check_answer(struct tally *t, const struct golden_case *c, const char *model,
                          const char *arch_file)
 {
-    const struct moed_options options = {.backend = "reference", .arch_file = arch_file};
+    const struct moed_options options = {
+        .size = sizeof options, .backend = "reference", .arch_file = arch_file};
     const size_t n = (size_t)c->rows * c->hidden;
     float *output = malloc(n * sizeof *output);
-    const struct moed_call call = {c->layer, c->rows, c->x, output, NULL};
+    const struct moed_call call = {
+        .size = sizeof call, .layer = c->layer, .rows = c->rows, .hidden = c->x, .output = output};
     struct moed_error err = {0};
     struct moed *m = NULL;
 
-    if (moed_open(model, &(struct moed_options){0}, &m, &err) != MOED_E_UNSUPPORTED)
+    if (moed_open(model, NULL, &m, &err) != MOED_E_UNSUPPORTED)
         fail(t, c, "was known without the file");
     else if (moed_open(model, &options, &m, &err) != 0 || moed_run(m, &call, &err) != 0)
         fail(t, c, err.message);

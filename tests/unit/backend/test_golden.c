@@ -72,15 +72,22 @@ static void check_answer(struct tally *t, const struct golden_case *c, const flo
 static void check(const struct golden_case *c, void *context)
 {
     struct tally *t = context;
-    const struct moed_options options = {.backend = t->backend, .f32_rows = t->f32_rows};
+    const struct moed_options options = {
+        .size = sizeof options, .backend = t->backend, .f32_rows = t->f32_rows};
     float *output = malloc((size_t)c->rows * c->hidden * sizeof *output);
     struct moed_routing routing = {
+        .size = sizeof routing,
         .slots = c->k,
         .ids = malloc((size_t)c->rows * c->k * sizeof(int32_t)),
         .weights = malloc((size_t)c->rows * c->k * sizeof(float)),
         .logits = malloc((size_t)c->rows * c->experts * sizeof(float)),
     };
-    const struct moed_call call = {c->layer, c->rows, c->x, output, &routing};
+    const struct moed_call call = {.size = sizeof call,
+                                   .layer = c->layer,
+                                   .rows = c->rows,
+                                   .hidden = c->x,
+                                   .output = output,
+                                   .routing = &routing};
     struct moed_error err = {0};
     struct moed *m = NULL;
 

@@ -49,8 +49,11 @@ static int teardown(void **state)
 
 static struct moed *open_with(const char *isa, uint32_t threads, uint32_t max_rows)
 {
-    const struct moed_options options = {
-        .backend = "cpu", .isa = isa, .threads = threads, .max_rows = max_rows};
+    const struct moed_options options = {.size = sizeof options,
+                                         .backend = "cpu",
+                                         .isa = isa,
+                                         .threads = threads,
+                                         .max_rows = max_rows};
     struct moed_error err;
     struct moed *m = NULL;
 
@@ -61,7 +64,10 @@ static struct moed *open_with(const char *isa, uint32_t threads, uint32_t max_ro
 
 static void run(struct moed *m, size_t first, size_t n, float *output)
 {
-    const struct moed_call call = {0, n, rows + first * HIDDEN, output + first * HIDDEN, NULL};
+    const struct moed_call call = {.size = sizeof call,
+                                   .rows = n,
+                                   .hidden = rows + first * HIDDEN,
+                                   .output = output + first * HIDDEN};
     struct moed_error err;
 
     if (moed_run(m, &call, &err) != 0)
@@ -110,20 +116,27 @@ static void any_cut_any_threads(void **state)
 }
 
 /* The same row in many places of one batch, among strangers. */
-static void any_place_any_company(void **state)
+static void any_place_any_neighbours(void **state)
 {
     static float batch[ROWS * HIDDEN];
     static float output[ROWS * HIDDEN];
     float alone[HIDDEN];
     struct moed *m = open_with(NULL, 2, 0);
+    struct moed_call call = {.size = sizeof call};
     struct moed_error err;
 
     (void)state;
     memcpy(batch, rows, sizeof batch);
     for (size_t t = 0; t < ROWS; t += 5)
         memcpy(batch + t * HIDDEN, rows, HIDDEN * sizeof *rows);
-    assert_int_equal(moed_run(m, &(struct moed_call){0, 1, rows, alone, NULL}, &err), 0);
-    assert_int_equal(moed_run(m, &(struct moed_call){0, ROWS, batch, output, NULL}, &err), 0);
+    call.rows = 1;
+    call.hidden = rows;
+    call.output = alone;
+    assert_int_equal(moed_run(m, &call, &err), 0);
+    call.rows = ROWS;
+    call.hidden = batch;
+    call.output = output;
+    assert_int_equal(moed_run(m, &call, &err), 0);
     for (size_t t = 0; t < ROWS; t += 5)
         assert_memory_equal(output + t * HIDDEN, alone, sizeof alone);
     moed_close(m);
@@ -133,7 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_cut_any_threads),
-        cmocka_unit_test(any_place_any_company),
+        cmocka_unit_test(any_place_any_neighbours),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
