@@ -84,7 +84,7 @@ static const struct option options[] = {
     {"max-body-bytes", OPTION_BYTES, SERVER(max_body_bytes), "SIZE", .help = "bytes of one request",
      .min = 1, .max = UINT64_C(1) << 40},
     {"max-inflight-bytes", OPTION_BYTES, SERVER(max_inflight_bytes), "SIZE",
-     .help = "bytes of all requests that are received or computed", .min = 1,
+     .help = "bytes that all requests hold, their answers with them", .min = 1,
      .max = UINT64_C(1) << 45},
     {"header-timeout-ms", OPTION_NUMBER, SERVER(header_timeout_ms), "N",
      .help = "a new connection without a request by then is closed", .min = 1, .max = A_DAY_MS},

@@ -76,22 +76,52 @@ class Unwanted(Limits):
 
 
 class Readers(Limits):
+    """Who does not read its answer. The answers are larger than what the sockets between us take in."""
+    ROOM = 64 << 20
+
+    def ask(self, server, rows):
+        """A connection that has asked for the output of so many rows as JSON and reads nothing."""
+        row = json.dumps([1] * self.case.hidden)
+        body = f'{{"layer":0,"hidden_states":[{",".join([row] * rows)}]}}'.encode()
+        plain = socket.socket()
+        self.addCleanup(plain.close)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(harness.PATIENCE)
+        plain.connect(("127.0.0.1", server.port))
+        plain.sendall(b"POST /v1/moe/forward HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                      + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return plain
+
+    def has_room(self, server, size):
+        """Whether a body of that size would be taken now."""
+        with server.socket() as plain:
+            plain.sendall(b"POST /v1/moe/forward HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                          b"Content-Type: application/json\r\n"
+                          + f"Content-Length: {size}\r\n\r\n".encode())
+            status = plain.recv(12)
+        self.assertIn(status, (b"HTTP/1.1 100", b"HTTP/1.1 429"))
+        return status == b"HTTP/1.1 100"
+
     def test_who_does_not_read_the_answer_is_cut_off(self):
-        """It would hold the room of its request until the end of days. The answer is larger than
-        what the sockets between us take in."""
-        rows = harness.encode(self.row * 8000, self.case.hidden)
-        body = json.dumps({"layer": 0, "hidden_states": rows, "return": ["output", "logits", "routing"]}).encode()
-        with self.serve("--body-timeout-ms", "3000", "--max-inflight-bytes", str(len(body) + 1000)) as server:
-            with socket.socket() as plain:
-                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                plain.settimeout(harness.PATIENCE)
-                plain.connect(("127.0.0.1", server.port))
-                plain.sendall(b"POST /v1/moe/forward HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                              + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-                self.assertEqual(plain.recv(12), b"HTTP/1.1 200")
-                self.assertEqual(server.post_raw(FORWARD, bytes(2000)).status, 429)  # its room is taken
-                self.assertTrue(harness.eventually(
-                    lambda: server.post_raw(FORWARD, bytes(2000)).status == 400))  # read, and no whole rows
+        """It would hold the room of its request until the end of days."""
+        with self.serve("--body-timeout-ms", "3000", "--max-inflight-bytes", str(self.ROOM)) as server:
+            plain = self.ask(server, 8000)
+            self.assertEqual(plain.recv(12), b"HTTP/1.1 200")
+            self.assertFalse(self.has_room(server, self.ROOM - 4096))
+            self.assertTrue(harness.eventually(lambda: self.has_room(server, self.ROOM - 4096)))
+
+    def test_answers_are_counted(self):
+        """What is asked for in three bytes a number is answered in eleven: requests whose answers would
+        take more than the bound are refused, however little they sent."""
+        rows = 2000
+        with self.serve("--max-inflight-bytes", str(self.ROOM // 8)) as server:
+            text = rows * self.case.hidden * 8  # at least
+            readers = [self.ask(server, rows) for _ in range(40)]
+            statuses = [plain.recv(12) for plain in readers]
+            taken = statuses.count(b"HTTP/1.1 200")
+            self.assertEqual(taken + statuses.count(b"HTTP/1.1 429"), len(readers), statuses)
+            self.assertGreaterEqual(taken, 1)
+            self.assertLessEqual(taken * text, self.ROOM // 8)
 
 
 class Connections(Limits):

@@ -94,7 +94,7 @@ static void prepare(struct request *request)
     if (rc == 0)
         rc = parse(request);
     if (f->wire.data == NULL || f->wire.owned != NULL)
-        body_drop(&request->body); /* else the rows stay where they are */
+        body_drop(request); /* else the rows stay where they are */
     if (rc == 0)
         rc = forward_find_layer(request, &f->error);
     if (rc == 0)

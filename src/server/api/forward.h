@@ -59,6 +59,9 @@ void forward_begin(struct request *request);  /* the body is complete */
 void forward_finish(struct request *request); /* the job is done; on the loop */
 
 /* ---- result.c ---- */
+/* How many bytes the body of the answer takes at most, but for a few hundred around the numbers;
+ * `values` numbers. */
+uint64_t result_bytes(const struct forward *forward, uint64_t values);
 /* Prints what the job computed and answers. */
 void result_answer(struct request *request);
 

@@ -39,6 +39,30 @@ static uint8_t row_flags(const struct moed_request *wire, bool route_only)
     return (uint8_t)flags;
 }
 
+/* What the request holds while its job waits and is computed: rows that do not lie in its body,
+ * what the job writes, and the room that printing that will take. */
+static int hold(struct request *request, bool output, bool routing, bool logits,
+                struct moed_error *err)
+{
+    const struct forward *f = forward_of(request);
+    const uint64_t rows = f->wire.rows;
+    uint64_t values = 0, bytes = f->wire.owned != NULL ? rows * f->wire.hidden * sizeof(float) : 0;
+
+    if (output) {
+        values += rows * f->layer->hidden;
+        bytes += rows * f->layer->hidden * moed_dtype_size(f->wire.output_dtype);
+    }
+    if (routing) {
+        values += rows * f->layer->used * 2;
+        bytes += rows * f->layer->used * (sizeof(int32_t) + sizeof(float));
+    }
+    if (logits) {
+        values += rows * f->layer->experts;
+        bytes += rows * f->layer->experts * sizeof(float);
+    }
+    return body_hold(request, bytes + result_bytes(f, values), err);
+}
+
 /* What the job writes; one spare element, so that 0 rows are no special case. */
 static int allocate(struct forward *f, bool output, bool routing, bool logits)
 {
@@ -82,11 +106,14 @@ int job_fill(struct request *request, struct moed_error *err)
     struct moed_job *job = &f->job;
     bool output = !request->route->route_only && (wire->returns & MOED_RETURN_OUTPUT) != 0;
     bool routing = request->route->route_only || (wire->returns & MOED_RETURN_ROUTING) != 0;
+    bool logits = (wire->returns & MOED_RETURN_LOGITS) != 0;
     int rc = check_fits(request, err);
 
+    if (rc == 0)
+        rc = hold(request, output, routing, logits, err);
     if (rc != 0)
         return rc;
-    if (allocate(f, output, routing, (wire->returns & MOED_RETURN_LOGITS) != 0) != 0)
+    if (allocate(f, output, routing, logits) != 0)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the answer of %u rows", wire->rows);
     job->layer = f->layer->index;
     job->rows = wire->rows;

@@ -3,9 +3,15 @@
 #include "kserve.h"
 #include "service.h"
 
+#include <stdlib.h>
+
 /* Bytes of JSON that are printed on the loop; about what is parsed there. */
 enum { INLINE_PRINT = 16 << 10, INLINE_COPY = 256 << 10 };
-enum { CHARS_A_FLOAT = 11 };
+enum {
+    CHARS_A_FLOAT = 11,
+    CHARS_AT_MOST = 16,
+    BASE64_BYTES = 6
+}; /* "-1.2345678e-38,"; 4 / 3 of 4 */
 
 static const char json_type[] = "application/json", raw_type[] = "application/octet-stream";
 
@@ -59,6 +65,26 @@ static uint64_t estimate(const struct forward *f, const struct moed_response *r)
     return values * (is_text(f) ? CHARS_A_FLOAT : sizeof(float));
 }
 
+uint64_t result_bytes(const struct forward *f, uint64_t values)
+{
+    if (!is_text(f))
+        return f->format == FORWARD_RAW ? 0 : values * sizeof(float);
+    return values * (f->wire.encoding == MOED_ENCODING_BASE64 ? BASE64_BYTES : CHARS_AT_MOST);
+}
+
+/* From here on the request holds what is printed and nothing else. */
+static void drop_numbers(struct request *request)
+{
+    struct forward *f = forward_of(request);
+    struct moed_error err;
+
+    free(f->output);
+    free(f->logits);
+    f->output = NULL;
+    f->logits = NULL;
+    body_hold(request, request->reply.size, &err);
+}
+
 static int print_kserve(struct request *request, const struct moed_response *response)
 {
     struct forward *f = forward_of(request);
@@ -98,6 +124,7 @@ static void print(struct request *request)
             reply_take(request, raw_type, body, size);
         break;
     }
+    drop_numbers(request);
 }
 
 static void add_headers(struct request *request)

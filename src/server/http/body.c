@@ -13,19 +13,38 @@
 /* A longer declared length than the second has to be proved by sending. */
 enum { FIRST_CAPACITY = 64 << 10, DECLARED_CAPACITY = 1 << 20 };
 
-void body_drop(struct body *body)
+void body_drop(struct request *request)
 {
+    struct body *body = &request->body;
+
     free(body->data);
     body->data = NULL;
+    body_give_room(request->host, body->capacity);
+    body->capacity = 0;
 }
 
 void body_fini(struct request *request)
 {
     struct body *body = &request->body;
 
-    body_drop(body);
-    body_give_room(request->host, body->capacity);
-    body->size = body->capacity = 0;
+    body_drop(request);
+    body_give_room(request->host, body->beside);
+    body->size = 0;
+    body->beside = 0;
+}
+
+int body_hold(struct request *request, uint64_t bytes, struct moed_error *err)
+{
+    struct body *body = &request->body;
+    int rc = 0;
+
+    if (bytes > body->beside)
+        rc = body_take_room(request->host, bytes - body->beside, err);
+    else
+        body_give_room(request->host, body->beside - bytes);
+    if (rc == 0)
+        body->beside = bytes;
+    return rc;
 }
 
 void body_begin(struct request *request, const char *head)
@@ -55,11 +74,12 @@ static int check_inflight(const struct host *host, uint64_t held, uint64_t more,
 
     if (more > limit)
         return moed_fail(err, MOED_E_TOO_LARGE,
-                         "a body of %llu bytes, the limit of all together is %llu",
+                         "a request that holds %llu bytes, its answer with it; the limit of all "
+                         "together is %llu",
                          (unsigned long long)more, (unsigned long long)limit);
     if (held > limit - more)
         return moed_fail(err, MOED_E_QUEUE_FULL,
-                         "bodies of %llu bytes are in flight and %llu more were asked for, the "
+                         "requests in flight hold %llu bytes and %llu more were asked for, the "
                          "limit is %llu",
                          (unsigned long long)held, (unsigned long long)more,
                          (unsigned long long)limit);

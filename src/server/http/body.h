@@ -21,16 +21,19 @@ struct body {
     uint64_t seen;     /* bytes that arrived, kept or swallowed */
     char *data;        /* NULL until the first byte, and when it is of no more use */
     size_t size;
-    size_t capacity; /* counted in host.body_bytes until body_fini */
+    size_t capacity; /* of data; counted in host.body_bytes until body_drop */
+    uint64_t beside; /* what else the request holds and counts: rows, outputs, printed text */
     /* In libmicrohttpd's buffer: where a body begins, and the end of what of this one was seen. */
     const char *first, *behind;
 };
 
 /* Frees the bytes and gives back their share of what all bodies may hold. On the loop. */
 void body_fini(struct request *request);
-/* Frees the bytes but goes on counting them, since the rows that were parsed out of them take about
- * as much memory. Any thread that has the request. */
-void body_drop(struct body *body);
+/* Frees the bytes alone. Any thread that has the request. */
+void body_drop(struct request *request);
+/* The request holds `bytes` beside its body from now on; any thread that has it. To hold less is
+ * always right; MOED_E_QUEUE_FULL, MOED_E_TOO_LARGE as body_take_room, changing nothing. */
+int body_hold(struct request *request, uint64_t bytes, struct moed_error *err);
 
 /* Reads the framing headers; `head` is where the request begins in libmicrohttpd's buffer. */
 void body_begin(struct request *request, const char *head);

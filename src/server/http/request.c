@@ -99,7 +99,7 @@ static void release(uv_work_t *work)
 
     if (state_of(r) != NULL)
         state_of(r)->fini(r);
-    body_drop(&r->body);
+    body_drop(r);
     reply_fini(&r->reply);
 }
 

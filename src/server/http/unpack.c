@@ -37,7 +37,7 @@ int body_unpack(struct request *request, struct moed_error *err)
 
     if (rc != 0)
         return rc; /* what was taken is given back with the body */
-    body_drop(body);
+    free(body->data);
     body->data = data;
     body->size = size;
     body->capacity -= packed;
