@@ -81,8 +81,7 @@ static int decode_escaped(struct json_scan *s, struct json_span text, struct ten
     if (cJSON_IsString(value))
         status = decode(s, value->valuestring, strlen(value->valuestring), tensor);
     else
-        status = moed_fail(s->err, MOED_E_MALFORMED,
-                           "hidden_states.data cannot be read: expected base64");
+        status = json_cannot_read(s->err, "hidden_states.data cannot be read: expected base64");
     cJSON_Delete(value);
     return status;
 }

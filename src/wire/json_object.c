@@ -18,7 +18,7 @@ static int read_name(struct json_scan *s, char room[NAME_MAX_SIZE], struct json_
         return status;
     value = cJSON_ParseWithLength(out->at - 1, out->size + 2); /* with its quotes */
     if (value == NULL)
-        return moed_fail(s->err, MOED_E_MALFORMED, "a name of a field has a lone surrogate");
+        return json_cannot_read(s->err, "a name of a field has a lone surrogate");
     if (strlen(value->valuestring) < NAME_MAX_SIZE) {
         out->size = strlen(value->valuestring);
         out->at = memcpy(room, value->valuestring, out->size);
@@ -67,9 +67,9 @@ static int read_small(struct json_scan *s, const char *path, const struct json_f
     /* Some versions of cJSON read 63 characters of a number and leave the rest. */
     value = cJSON_ParseWithLengthOpts(text.at, text.size, &parsed, false);
     if (value == NULL || parsed != text.at + text.size)
-        status = moed_fail(s->err, MOED_E_MALFORMED,
-                           "%s%s cannot be read: a lone surrogate or too long a number", path,
-                           field->name);
+        status =
+            json_cannot_read(s->err, "%s%s cannot be read: a lone surrogate or too long a number",
+                             path, field->name);
     else
         status = field->value(value, context, s->err);
     cJSON_Delete(value);

@@ -69,4 +69,8 @@ static inline bool json_take(struct json_scan *s, char c)
     return true;
 }
 
+/* cJSON read nothing: MOED_E_MALFORMED with the reason, or MOED_E_NO_MEMORY if that is why. */
+int json_cannot_read(struct moed_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 #endif

@@ -42,6 +42,7 @@ static char *print(const struct moed_error_info *info, const char *detail, const
     if (whole)
         text = cJSON_PrintUnformatted(body);
     cJSON_Delete(body);
+    (void)moed_wire_ran_out(); /* `whole` says it */
     return text;
 }
 

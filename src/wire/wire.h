@@ -118,4 +118,12 @@ void moed_base64_encode(const void *data, size_t size, char *out);
 /* `out` holds size / 4 * 3 bytes; false for a character or padding that is not allowed. */
 bool moed_base64_decode(const char *text, size_t size, void *out, size_t *out_size);
 
+/* ---- memory of JSON documents (cJSON) ---- */
+/* Has what is built and read by cJSON remember that there was no memory; once, before there are
+ * other threads. Without it moed_wire_ran_out() is always false. */
+void moed_wire_watch_memory(void);
+/* Whether cJSON got no memory on this thread since somebody asked last: a document has fields
+ * missing then, and what could not be read is not malformed. */
+bool moed_wire_ran_out(void);
+
 #endif

@@ -58,6 +58,7 @@ static void print(struct request *request)
     if (good)
         body = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
+    (void)moed_wire_ran_out(); /* `good` says it */
     if (body != NULL)
         reply_take(request, "application/json", body, moed_wire_end_line(body));
     else

@@ -165,7 +165,7 @@ int info_print(struct engine *engine, const struct moed_server_options *options,
     cJSON_Delete(root);
     if (rc != 0)
         return rc;
-    if (engine->info == NULL)
+    if (moed_wire_ran_out() || engine->info == NULL)
         return moed_fail(err, MOED_E_NO_MEMORY, "no memory for the model's description");
     engine->info_size = moed_wire_end_line(engine->info);
     return 0;

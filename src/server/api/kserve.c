@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <moed/version.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char version[] = "1", platform[] = "moed_gguf";
@@ -116,6 +117,10 @@ static void answer(struct request *request, cJSON *root)
     char *body = cJSON_PrintUnformatted(root);
 
     cJSON_Delete(root);
+    if (moed_wire_ran_out()) { /* fields may be missing */
+        free(body);
+        body = NULL;
+    }
     if (body != NULL)
         reply_take(request, "application/json", body, moed_wire_end_line(body));
     else

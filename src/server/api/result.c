@@ -7,11 +7,8 @@
 
 /* Bytes of JSON that are printed on the loop; about what is parsed there. */
 enum { INLINE_PRINT = 16 << 10, INLINE_COPY = 256 << 10 };
-enum {
-    CHARS_A_FLOAT = 11,
-    CHARS_AT_MOST = 16,
-    BASE64_BYTES = 6
-}; /* "-1.2345678e-38,"; 4 / 3 of 4 */
+/* Of a number as text, as a rule and at most, "-1.2345678e-38,"; of four bytes as base64. */
+enum { CHARS_A_FLOAT = 11, CHARS_AT_MOST = 16, BASE64_BYTES = 6 };
 
 static const char json_type[] = "application/json", raw_type[] = "application/octet-stream";
 

@@ -3,6 +3,8 @@
 
 #include "pool.h"
 
+#include "src/wire/wire.h"
+
 #include <signal.h>
 #include <stdlib.h>
 
@@ -160,6 +162,7 @@ int moed_server_run(const struct moed_server_options *options, struct moed_error
     server->lanes.after_run = after_run;
     server->lanes.owner = server;
     server->signals = (struct signals){.fd = -1, .heard = on_signal, .owner = server};
+    moed_wire_watch_memory();
     signals_hold(reload_is_wanted(options)); /* before there is another thread */
     rc = moed_log_start(err);
     if (rc == 0)
