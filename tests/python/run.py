@@ -16,7 +16,7 @@ sys.path += [str(ROOT / "tests"), str(ROOT / "tests/e2e")]
 import counting  # noqa: E402
 import packages  # noqa: E402
 
-MODULES = ["test_calls", "test_submit", "test_failures", "test_retry", "test_shards", "test_gguf", "test_package"]
+MODULES = ["test_calls", "test_submit", "test_lane", "test_failures", "test_retry", "test_shards", "test_gguf", "test_package"]
 PACKAGES = ["numpy==2.3.5", "ml-dtypes==0.5.4", "mypy==1.19.0", "setuptools==80.9.0"]
 
 
@@ -30,6 +30,7 @@ def main():
         return counting.skip("python", missing)
 
     os.environ["MOED_BIN"] = os.path.abspath(arguments.moed)
+    os.environ["MOED_CLIENT_LIBRARY"] = os.path.join(os.path.dirname(os.environ["MOED_BIN"]), "../libmoed-client.so")
     os.environ["MOED_GOLDEN"] = str(ROOT / "tests/golden")
     return counting.count(arguments.tests)
 

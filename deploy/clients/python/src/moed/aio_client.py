@@ -12,8 +12,10 @@ from .answers import Result
 from .arrays import Hidden
 from .calls import (Call, ForwardOptions, RouteOptions, forward_call, headers_of, info_call,
                     route_call)
+from .endpoint import Endpoint
 from .errors import ConnectionFailed, MoedError, ServerError, server_error
 from .info import Info
+from .lane_pool import LanePool
 from .retry import Attempts
 from .settings import Settings, endpoints_of
 from .shards import Shards
@@ -27,10 +29,14 @@ class AsyncClient:
     def __init__(self, urls: str | Iterable[str], settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
         self._endpoints = endpoints_of(urls)
-        self._pools = {url: AsyncPool(endpoint, self._settings.ssl_context)
-                       for url, endpoint in self._endpoints.items()}
+        self._pools = {url: self._pool(endpoint) for url, endpoint in self._endpoints.items()}
         self._shards: Shards | None = None
         self._lock = asyncio.Lock()
+
+    def _pool(self, endpoint: Endpoint) -> AsyncPool | LanePool:
+        if endpoint.is_lane:
+            return LanePool(endpoint.url, self._settings)
+        return AsyncPool(endpoint, self._settings.ssl_context)
 
     async def forward(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
                       **options: Unpack[ForwardOptions]) -> Result:
@@ -104,15 +110,22 @@ class AsyncClient:
 
     async def _try(self, call: Call[T], url: str, timeout: float,
                    remaining: float = float("inf")) -> T:
+        pool = self._pools[url]
+        if isinstance(pool, LanePool):
+            return call.parse(url, await asyncio.to_thread(pool.ask, call, remaining))
         target = call.target(self._endpoints[url].prefix, remaining)
         headers = headers_of(call, self._settings.api_key)
-        response = await self._pools[url].send(call.method, target, headers, call.body, timeout)
+        response = await pool.send(call.method, target, headers, call.body, timeout)
         if response.status != 200:
-            raise server_error(url, response.status, response.headers, response.body)
+            raise server_error(url, response.status, response.headers, bytes(response.body))
         return call.parse(url, response)
 
     async def close(self) -> None:
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        for pool in self._pools.values():
+            if isinstance(pool, LanePool):
+                pool.close()
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()
+                               if isinstance(pool, AsyncPool)))
 
     async def __aenter__(self) -> AsyncClient:
         return self

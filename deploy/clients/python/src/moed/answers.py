@@ -21,7 +21,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | memoryview
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ def pack(hidden: Hidden) -> Rows:
 def unpack(data: memoryview, dtype: str, rows: Rows) -> Array:
     """The output for `rows`, of shape [n, H]. Owns its numbers; may be written to."""
     values: Array = np.frombuffer(data, dtype=_WIRE[dtype]).reshape(rows.count, rows.width)
-    native: Array = values.astype(values.dtype.newbyteorder("="))
+    native: Array = values.astype(values.dtype.newbyteorder("="),
+                                  copy=not values.flags.writeable)
     if dtype == "bf16" and rows.bfloat16 is not None:
         return native.view(rows.bfloat16)
     return native

@@ -30,6 +30,7 @@ class Call(Generic[T]):
     layer: int | None = None  # which servers can answer; None: all
     query: Mapping[str, str] | None = None
     body: bytes | None = None
+    width: int = 0  # numbers in each of the body's rows
     # For servers that hold some of the layer's experts each: what is asked of them besides, and how
     # their answers become one. None: each of them can answer alone.
     part_query: Mapping[str, str] = field(default_factory=dict)
@@ -100,7 +101,7 @@ def forward_call(hidden: Hidden, layer: int, options: ForwardOptions) -> Call[Re
     dtype = query.get("out_dtype", rows.dtype)
     return Call("POST", f"/v1/moe/layers/{layer}/forward",
                 lambda url, response: read(url, response, asked), layer, query, body,
-                {"on_missing_expert": "skip", "out_dtype": "f32"},
+                rows.width, {"on_missing_expert": "skip", "out_dtype": "f32"},
                 lambda results: add_up(results, dtype, rows))
 
 
@@ -113,13 +114,14 @@ def route_call(hidden: Hidden, layer: int, options: RouteOptions) -> Call[Result
     if "block" in options:
         query["block"] = options["block"]
     return Call("POST", f"/v1/moe/layers/{layer}/route",
-                lambda url, response: read(url, response, asked), layer, query, rows.data)
+                lambda url, response: read(url, response, asked), layer, query, rows.data,
+                rows.width)
 
 
 def info_call(layer: int | None = None) -> Call[Info]:
     """GET /v1/moe/info. A server does not read the query; a proxy finds a shard by it."""
     query = {} if layer is None else {"layer": str(layer)}
-    return Call("GET", "/v1/moe/info", lambda url, response: parse_info(url, response.body), layer,
+    return Call("GET", "/v1/moe/info", lambda url, response: parse_info(url, bytes(response.body)), layer,
                 query)
 
 

@@ -13,9 +13,11 @@ from .answers import Result
 from .arrays import Hidden
 from .calls import (Call, ForwardOptions, RouteOptions, forward_call, headers_of, info_call,
                     route_call)
+from .endpoint import Endpoint
 from .errors import ConnectionFailed, MoedError, ServerError, server_error
 from .info import Info
-from .pending import Pending, Starter
+from .lane_pool import LanePool
+from .pending import OnLane, Pending, Starter
 from .pool import Pool
 from .retry import Attempts
 from .settings import Settings, endpoints_of
@@ -31,11 +33,15 @@ class Client:
     def __init__(self, urls: str | Iterable[str], settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
         self._endpoints = endpoints_of(urls)
-        self._pools = {url: Pool(endpoint, self._settings.ssl_context)
-                       for url, endpoint in self._endpoints.items()}
+        self._pools = {url: self._pool(endpoint) for url, endpoint in self._endpoints.items()}
         self._shards: Shards | None = None
         self._lock = threading.Lock()
         self._starter = Starter(self._settings.in_flight)
+
+    def _pool(self, endpoint: Endpoint) -> Pool | LanePool:
+        if endpoint.is_lane:
+            return LanePool(endpoint.url, self._settings)
+        return Pool(endpoint, self._settings.ssl_context)
 
     def forward(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
                 **options: Unpack[ForwardOptions]) -> Result:
@@ -48,6 +54,9 @@ class Client:
         the answer. The rows are copied, so they may be written over. Settings.in_flight calls are
         under way at a time, and later ones wait for their turn."""
         call = forward_call(hidden, layer, options)
+        pool = next(iter(self._pools.values()))
+        if len(self._pools) == 1 and isinstance(pool, LanePool):
+            return OnLane(pool, call, deadline, lambda left: self._call(call, left))
         return self._starter.start(lambda left: self._call(call, left), deadline)
 
     def route(self, hidden: Hidden, layer: int, *, deadline: float | None = None,
@@ -110,11 +119,14 @@ class Client:
             time.sleep(pause)
 
     def _try(self, call: Call[T], url: str, timeout: float, remaining: float = float("inf")) -> T:
+        pool = self._pools[url]
+        if isinstance(pool, LanePool):
+            return call.parse(url, pool.ask(call, remaining))
         target = call.target(self._endpoints[url].prefix, remaining)
         headers = headers_of(call, self._settings.api_key)
-        response = self._pools[url].send(call.method, target, headers, call.body, timeout)
+        response = pool.send(call.method, target, headers, call.body, timeout)
         if response.status != 200:
-            raise server_error(url, response.status, response.headers, response.body)
+            raise server_error(url, response.status, response.headers, bytes(response.body))
         return call.parse(url, response)
 
     def close(self) -> None:

@@ -13,13 +13,15 @@ from .retry import Retry
 @dataclass(frozen=True)
 class Settings:
     """`timeout` is of one try, in seconds, connecting included; a call's deadline is of all.
-    `in_flight` bounds the calls of Client.submit() that are under way at a time."""
+    `in_flight` bounds the calls of Client.submit() that are under way at a time, and all of a lane's;
+    a lane's client looks for `spin` seconds for an answer before it sleeps."""
 
     api_key: str | None = None
     timeout: float = 60.0
     retry: Retry = field(default_factory=Retry)
     ssl_context: ssl.SSLContext | None = None
     in_flight: int = 16
+    spin: float = 0.0
 
     def __post_init__(self) -> None:
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
