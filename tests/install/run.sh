@@ -45,6 +45,32 @@ else
     echo "FAILED install: $(readelf -d "$libdir/libmoed.so" | grep SONAME), not of $(pkg-config --modversion moed)"
     failed=$((failed + 1))
 fi
+# libmoed-client, against a server.
+"$build/src/cli/moed" serve "$model" --listen "lane:$stage/lane" --listen 127.0.0.1:0 2>"$stage/log" &
+server=$!
+trap 'kill "$server" 2>/dev/null || true; rm -rf "$stage"' EXIT
+ask() { # name, linker arguments…
+    local name=$1
+    shift
+    # shellcheck disable=SC2046 # pkg-config prints words
+    if cc -O2 -Wall -Werror -o "$stage/$name" "$here/client.c" $(pkg-config --cflags moed-client) "$@"; then
+        for _ in {1..300}; do # the model may still be loading
+            if LD_LIBRARY_PATH=$libdir timeout 120 "$stage/$name" "lane:$stage/lane" 2>"$stage/said"; then
+                passed=$((passed + 1))
+                return
+            fi
+            grep -q -e ' loading:' -e ' io_error:' "$stage/said" || break
+            sleep 0.2
+        done
+        cat "$stage/said" "$stage/log" >&2
+    fi
+    echo "FAILED install: $name"
+    failed=$((failed + 1))
+}
+# shellcheck disable=SC2046
+ask client-shared $(pkg-config --libs moed-client)
+# shellcheck disable=SC2046
+ask client-static "$libdir/libmoed-client.a" $(pkg-config --libs --static moed-client | tr ' ' '\n' | grep -v -e -lmoed)
 # A program with a function of the same name would replace one that leaves the library.
 for library in "$libdir"/libmoed*.a "$libdir"/libmoed*.so; do
     dynamic=$([[ $library == *.so ]] && echo -D || true)
