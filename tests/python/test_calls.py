@@ -1,4 +1,5 @@
 """Calls and their answers, against a running moed."""
+import array
 import tempfile
 import threading
 import unittest
@@ -151,6 +152,29 @@ class Refused(Served):
 
     def test_a_block_that_is_none(self):
         self.assertIn("norm_ffn", self.refusal(self.hidden, 0, block="moe").detail)
+
+    def test_buffers_and_dlpack_are_taken_as_they_are(self):
+        class Tensor:
+            """As torch's: no array, but with DLPack."""
+            def __init__(self, rows):
+                self.rows = rows
+
+            def __dlpack__(self, **options):
+                if self.rows is None:
+                    raise BufferError("unsupported type bfloat16")
+                return self.rows.__dlpack__(**options)
+
+            def __dlpack_device__(self):
+                return (1, 0)
+
+        expected = self.client.forward(self.hidden, 0).output
+        rows = self.hidden.copy()
+        for hidden in (Tensor(rows), memoryview(rows)):
+            np.testing.assert_array_equal(self.client.forward(hidden, 0).output, expected)
+        one = array.array("f", self.hidden[0].tolist())
+        np.testing.assert_array_equal(self.client.forward(one, 0).output, expected[0])
+        with self.assertRaisesRegex(TypeError, "a Tensor that numpy cannot read"):
+            self.client.forward(Tensor(None), 0)
 
     def test_lists_are_taken_for_rows(self):
         expected = self.client.forward(self.hidden, 0)

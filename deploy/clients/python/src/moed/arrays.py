@@ -1,11 +1,13 @@
 """Rows as numpy arrays and as the bytes of the wire: little-endian, row-major, f32, f16 or bf16.
 
 numpy has no bfloat16. Rows in bf16 are either of ml_dtypes.bfloat16 or the same bits as uint16, and
-the answer comes back in the form that the rows had.
+the answer comes back in the form that the rows had. What has DLPack's or Python's own interface of
+buffers (torch's tensors on the CPU, array.array, memoryview) is taken for an array.
 """
 
 from __future__ import annotations
 
+import array
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Hidden = Array | Sequence[Any]  # an array, or lists of numbers, which are taken for float32
+# An array, what is as good as one (`__dlpack__`), or lists of numbers, which are taken for float32.
+Hidden = Array | Sequence[Any] | memoryview | Any
 
 _SIZES = {"f32": 4, "f16": 2, "bf16": 2}
 _NAMES = {"float32": "f32", "float16": "f16", "uint16": "bf16", "bfloat16": "bf16"}
@@ -52,6 +55,14 @@ class Rows:
 def _as_array(hidden: Hidden) -> Array:
     if isinstance(hidden, np.ndarray):
         return hidden
+    if isinstance(hidden, (memoryview, array.array)):
+        return np.asarray(hidden)
+    if hasattr(hidden, "__dlpack__"):
+        try:
+            return np.from_dlpack(hidden)
+        except (BufferError, RuntimeError) as error:
+            raise TypeError(f"hidden states are a {type(hidden).__name__} that numpy cannot read: "
+                            f"{error} (bfloat16 goes as its bits: view(torch.uint16))") from error
     if not isinstance(hidden, (list, tuple)):
         raise TypeError(f"hidden states are a {type(hidden).__name__}, expected a numpy array, or a "
                         "list of rows")
