@@ -114,7 +114,22 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def text(self):
+        """What it has logged. A thread of its own writes that, and one of ours reads it, both a little
+        later than answers come: waits until neither has anything to do."""
+        end, seen = time.monotonic() + 10, None  # a log that flows all the time is taken as it is
+        while (seen != len(self.log) or self.is_logging()) and time.monotonic() < end:
+            seen = len(self.log)
+            time.sleep(0.03)
         return "".join(self.log)
+
+    def is_logging(self):
+        """Whether its log's thread is at work."""
+        try:
+            tasks = list(pathlib.Path(f"/proc/{self.process.pid}/task").iterdir())
+            return any((task / "comm").read_text() == "log\n" and
+                       (task / "stat").read_text().rpartition(")")[2].split()[0] != "S" for task in tasks)
+        except OSError:
+            return False
 
     # ---- clients ----
     def connect(self):
