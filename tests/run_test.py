@@ -37,17 +37,26 @@ class Status(unittest.TestCase):
 
 
 class Hanging(unittest.TestCase):
-    def test_what_hangs_is_ended_and_named(self):
-        """With what it has started: a grandchild would hold up who waits for its output."""
-        command = ["sh", "-c", f"sleep 1234 & {sys.executable} -c 'import time; time.sleep(4321)'"]
+    def end(self, command, seconds):
+        """(status, log) of a command that has so much time."""
         suite = run.Suite("hangs", [command], tally.by_status)
-        with tempfile.TemporaryDirectory() as folder, mock.patch.object(run, "HANGS_AFTER_S", 1):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(run, "HANGS_AFTER_S", seconds):
             path = pathlib.Path(folder, "log")
             with path.open("w") as log:
                 status, _ = run.execute(command, suite, log)
+            return status, path.read_text()
+
+    def test_what_hangs_is_ended_and_named(self):
+        """With what it has started: a grandchild would hold up who waits for its output."""
+        command = ["sh", "-c", f"sleep 1234 & {sys.executable} -c 'import time; time.sleep(4321)'"]
+        words = ("sleep 1234", "sleep(4321)", 'File "<string>", line 1 in <module>')
+        for seconds in (1, 10, 100):  # until Python has begun to sleep, on a slow machine too
+            status, text = self.end(command, seconds)
             self.assertEqual(status, -signal.SIGABRT)
-            for words in ("sleep 1234", "sleep(4321)", 'File "<string>", line 1 in <module>'):
-                self.assertIn(words, path.read_text())
+            if all(word in text for word in words):
+                break
+        else:
+            self.fail(text)
         self.assertEqual(run.RUNNING, set())
 
 
